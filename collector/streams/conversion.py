@@ -2,7 +2,8 @@
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from collector.contract import MAX_EVENTS
@@ -25,6 +26,14 @@ def read_content(stream: Stream, sent: SentBody) -> Reading:
         count_degraded("streams", "adapter_failed")
         _log.error("the adapter of %s failed with %s at %s", stream.name, type(error).__name__, _find_place(error))
         raise UnreadableBody(f"the adapter failed ({type(error).__name__})") from None
+
+
+def reread_letter(stream: Stream, kept: Mapping[str, object]) -> Reading:
+    """What the item of a dead letter gives now. Raises UnreadableBody as `read_content`; a person may have changed the item."""
+    if stream.reread is None:
+        raise UnreadableBody(f"items of {stream.title} cannot be read again")
+    read = stream.reread
+    return read_content(replace(stream, read=lambda _: read(kept)), SentBody(b""))
 
 
 def make_answer(stream: Stream, sent: SentBody, reading: Reading) -> StreamAnswer:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from collector.streams.datadog.controls import find_control
+from collector.streams.datadog.controls import Control, find_control
 from collector.streams.datadog.wire import Action, Inner, Number, RumEvent, View
 from collector.streams.stream import WireEvent
 
@@ -86,13 +86,14 @@ def _read_common(event: RumEvent) -> WireEvent:
         found["userId"] = str(user)
     if event.version:
         found["appVersion"] = event.version[:MAX_ROUTE]
-    environment = _read_tag(event.ddtags or "", "env:")
+    environment = read_tag(event.ddtags or "", "env:")
     if environment:
         found["environment"] = environment
     return found
 
 
-def _read_tag(tags: str, name: str) -> str:
+def read_tag(tags: str, name: str) -> str:
+    """The value of the tag that begins with ``name``, or ''."""
     return next((tag[len(name) :][:MAX_ID] for tag in tags[:4_096].split(",") if tag.startswith(name)), "")
 
 
@@ -179,8 +180,7 @@ def _read_action(event: RumEvent) -> _Made:
     control = find_control(where.composed_path_selector, where.selector) if where is not None else None
     if control is not None:
         label = action.target.name if action.target is not None else ""
-        named = control.is_control and label not in _MASKED
-        named &= not (control.field and (inner is None or inner.name_source in ("", "text_content")))
+        named = is_taken_label(control, label, inner.name_source if inner is not None else "")
         texts = (control.kind, control.name, control.selector, control.tag, label if named else "")
         target = {
             k: v[:MAX_ROUTE] for k, v in zip(("type", "id", "selector", "tagName", "label"), texts, strict=True) if v
@@ -193,6 +193,11 @@ def _read_action(event: RumEvent) -> _Made:
             metadata |= {"x": int(spot[0] or 0), "y": int(spot[1] or 0)}
     made: WireEvent = {"eventType": "click", "target": target, "metadata": metadata}
     return ({**made, "eventId": own} if 0 < len(own) <= MAX_ID else made), own, ""
+
+
+def is_taken_label(control: Control, label: str, source: str) -> bool:
+    """Whether the text of an element names a control. ``source``: where the text comes from; in a field it may be typed."""
+    return control.is_control and label not in _MASKED and not (control.field and source in ("", "text_content"))
 
 
 def _describe_rage(loading_time: Number) -> WireEvent:
@@ -271,14 +276,28 @@ def _read_error(event: RumEvent) -> _Made:
     error = event.error
     if error is None:
         raise WrongField("error", "is missing")
-    if error.source != "source" or error.handling not in ("unhandled", ""):
+    if not is_taken_error(error.source, error.handling):
         return None, "", "handled or reported error"
     metadata: WireEvent = {**_list_running(event.action), "errorType": "javascript", "message": error.message[:2_048]}
-    lines = (error.stack or "")[:16_384].split("\n")
-    frame = next((found for line in lines if (found := _FRAME.search(line))), None)
+    frame = _find_frame(error.stack or "")
     if frame is not None:
         metadata |= {"frame": f"{frame[1]}:{frame[2]}:{frame[3]}", "source": frame[1]}
     return {"eventType": "error", "metadata": metadata}, error.id, ""
+
+
+def is_taken_error(source: object, handling: object) -> bool:
+    """Whether nobody handled an error: neither the console nor the application reported it."""
+    return source == "source" and handling in ("unhandled", "")
+
+
+def _find_frame(stack: str) -> re.Match[str] | None:
+    return next((found for line in stack[:16_384].split("\n") if (found := _FRAME.search(line))), None)
+
+
+def find_frame_text(stack: str) -> str:
+    """The line of a stack that names the place that threw, without query; '' without one."""
+    frame = _find_frame(stack)
+    return f"@ {frame[1]}:{frame[2]}:{frame[3]}" if frame is not None else ""
 
 
 def _read_long_task(event: RumEvent) -> _Made:
