@@ -1,6 +1,5 @@
 """One event of Datadog's → events of the contract."""
 
-import math
 import re
 from collections.abc import Callable
 from typing import Final
@@ -118,7 +117,7 @@ def _find_host(url: str) -> str:
 
 def _milliseconds(duration: Number) -> int | None:
     """Nanoseconds as milliseconds; None where unknown, negative or beyond all reason."""
-    if duration is None or not math.isfinite(duration) or not 0 <= duration <= MAX_TIME_MS * _NANOSECONDS:
+    if duration is None or not 0 <= duration <= MAX_TIME_MS * _NANOSECONDS:
         return None
     return int(duration // _NANOSECONDS)
 
@@ -148,7 +147,7 @@ def _read_states(inner: Inner, view_id: str, date: int, common: WireEvent) -> li
     before = "visible"
     for page in (inner.page_states or [])[:MAX_STATES]:
         state, start = _STATES.get(page.state, ""), page.start
-        if not state or start is None or not math.isfinite(start) or state == before:
+        if not state or start is None or not abs(start) <= MAX_TIME_MS * _NANOSECONDS or state == before:
             continue
         before = state
         at = date + int(start / _NANOSECONDS)
@@ -189,7 +188,7 @@ def _read_action(event: RumEvent) -> _Made:
             metadata["disabled"] = True
     if inner is not None and inner.position is not None:
         spot = (inner.position.x, inner.position.y)
-        if all(n is not None and math.isfinite(n) and abs(n) < 1e6 for n in spot) and spot != (0, 0):
+        if all(n is not None and abs(n) < 1e6 for n in spot) and spot != (0, 0):
             metadata |= {"x": int(spot[0] or 0), "y": int(spot[1] or 0)}
     made: WireEvent = {"eventType": "click", "target": target, "metadata": metadata}
     return ({**made, "eventId": own} if 0 < len(own) <= MAX_ID else made), own, ""
@@ -232,7 +231,7 @@ def _read_resource(event: RumEvent) -> _Made:
         return None, "", "static resource" if resource.type in _STATIC_TYPES else "unknown resource"
     metadata: WireEvent = _list_running(event.action)
     status = resource.status_code
-    if status is not None and math.isfinite(status) and 0 <= status <= 999:
+    if status is not None and 0 <= status <= 999:
         metadata["status"] = int(status)
     if resource.method and resource.method.isalpha() and len(resource.method) <= 16:
         metadata["method"] = resource.method

@@ -39,7 +39,7 @@ def keep_part(kind: str, raw: msgspec.Raw, resource: Attributes, shape: inspect.
     for name in ("name", "eventName"):
         if name in part:
             part[name] = _keep_name(part[name])
-    uncaught = part.get("name", part.get("eventName")) in UNCAUGHT
+    uncaught = str(part.get("name", part.get("eventName"))) in UNCAUGHT
     _keep_times(part)
     part["attributes"] = _keep_attributes(part.get("attributes"), uncaught, found)
     events = part.get("events")
@@ -55,7 +55,8 @@ def keep_part(kind: str, raw: msgspec.Raw, resource: Attributes, shape: inspect.
 def restore_part(kept: Mapping[str, Any]) -> bytes:
     """The request of an item that `keep_part` has kept and a letter has masked."""
     kind, part = kept["kind"], dict(kept["item"])
-    for held in (part, *(event for event in part.get("events") or () if isinstance(event, dict))):
+    events = part.get("events")
+    for held in (part, *(event for event in (events if isinstance(events, list) else ()) if isinstance(event, dict))):
         held["attributes"] = _restore_attributes(held.get("attributes"))
         for name in _TIMES:
             if isinstance(pair := held.get(name), list) and len(pair) == 2 and all(type(n) is int for n in pair):
@@ -138,6 +139,6 @@ def _select_attributes(attributes: list[Any], uncaught: bool, found: dict[str, s
             found.setdefault("user", text)
         elif isinstance(text, str):
             kept = keep_address(text) if key in _ADDRESSES else find_frame(text) if key in _STACKS else text
-            yield {"key": key, "stringValue": kept}
+            yield {"key": key, **value, "stringValue": kept}
         else:  # one level less than on the wire: letters are not deep
             yield {"key": key, **value} if isinstance(value, dict) else {"key": key, "value": keep_value(value)}

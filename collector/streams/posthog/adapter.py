@@ -98,7 +98,8 @@ def _read_recording(properties: CapturedProperties, reading: Reading) -> None:
         reading.rejects += [
             RejectedItem(why.item.field, why.item.reason, event) for event in requests or [why.item.kept]
         ]
-        reading.ignored["request beyond the limit"] += max(0, len(found.events) - _MAX_KEPT)
+        if len(found.events) > _MAX_KEPT:
+            reading.ignored["request beyond the limit"] += len(found.events) - _MAX_KEPT
         return
     reading.events.extend(event | {"sessionId": session} for event in found.events)
     reading.ignored["part of a recording"] += 1
