@@ -7,6 +7,7 @@ and times keep their content: what else stands in such a place is not known.
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import inspect
@@ -24,6 +25,7 @@ MAX_DEPTH: Final = 12
 _MAX_NAMED: Final = 20  # places that a letter names as cut
 _TEXT: Final = "[text]"
 _NUMBER_OR_TIME: Final = re.compile(r"-?[0-9][0-9.:TZ+eE-]{0,39}|true|false")
+_NO_ADDRESS: Final = "http://["  # as unreadable as what was sent
 _SESSION, _USER = "sessionId", "userId"
 
 
@@ -65,6 +67,10 @@ def keep_address(url: object) -> object:
     """An address without query, its path masked. The origin stays: it tells a page's own requests from others."""
     if not isinstance(url, str):
         return keep_value(url)
+    try:
+        urlsplit(url)
+    except ValueError:
+        return _NO_ADDRESS
     return read_origin(url) + mask_route(url) if url else ""
 
 
