@@ -69,9 +69,9 @@ def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, objec
     """The identity of an event that is too large, without its content; ``cut`` names what was left out and its size."""
     short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short_value(event.get(name))}
     left_out = {name: value for name, value in event.items() if name not in short}
-    cut = [f"{name}: {len(_encode_event(left_out.pop(name)))} bytes" for name in _NAMED_AS_CUT if name in left_out]
+    cut = [f"{len(_encode_event(left_out.pop(name)))} bytes of {name}" for name in _NAMED_AS_CUT if name in left_out]
     if left_out:
-        cut.append(f"other fields: {len(_encode_event(left_out))} bytes")
+        cut.append(f"{len(_encode_event(left_out))} bytes of other fields")
     return {"truncated": True, "cut": cut} | mask_event(short, source.project, source.salt)
 
 

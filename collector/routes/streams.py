@@ -143,22 +143,11 @@ class StreamIntake:
             raise ApiError(413, "too_many_events", f"a body of this format holds at most {MAX_ITEMS} items")
         size = len(arrived.content.content) // (len(events) // MAX_EVENTS + 1)
         for first, content in make_batches(arrived.stream, reading):
-            normalise = partial(
-                normalise_batch,
-                content,
-                project=arrived.sender.grant.project,
-                received_ms=arrived.content.received_ms,
-                salt=self._salt,
-                http_user_agent=arrived.request.headers.get("user-agent", ""),
-                row_type=SpoolRow,
-            )
+            normalise = partial(self._normalise_events, arrived, reading, content, first)
             part = await self._doorway.compute_in_turn(arrived.request, normalise, size)
             whole.rows += part.rows
             whole.rejects += [Reject(first + reject.index, reject.field, reject.reason) for reject in part.rejects]
-            # Kept anew: with the sender's names, so that a replay gives what the event would have given.
-            whole.dead_letters += self._encode_letters(
-                arrived, reading, part.rejects, [events[first + reject.index] for reject in part.rejects]
-            )
+            whole.dead_letters += part.dead_letters
         for first in range(0, len(reading.rejects), MAX_EVENTS):
             items = reading.rejects[first : first + MAX_EVENTS]
             keep = partial(self._keep_rejects, arrived, reading, items, len(events) + first)
@@ -166,6 +155,21 @@ class StreamIntake:
             whole.rejects += part.rejects
             whole.dead_letters += part.dead_letters
         return whole
+
+    def _normalise_events(self, arrived: "_Arrived", reading: Reading, content: WireEvent, first: int) -> Batch:
+        """The events of ``content``, which begin at ``first`` of the reading."""
+        part = normalise_batch(
+            content,
+            project=arrived.sender.grant.project,
+            received_ms=arrived.content.received_ms,
+            salt=self._salt,
+            http_user_agent=arrived.request.headers.get("user-agent", ""),
+            row_type=SpoolRow,
+        )
+        # Kept anew: with the sender's names, so that a replay gives what the event would have given.
+        events = [reading.events[first + reject.index] for reject in part.rejects]
+        part.dead_letters = self._encode_letters(arrived, reading, part.rejects, events)
+        return part
 
     def _keep_rejects(self, arrived: "_Arrived", reading: Reading, items: list[RejectedItem], first: int) -> Batch:
         """Items that became no event, as dead letters. Their field is named with the stream: ``sentry.timestamp``."""

@@ -103,6 +103,6 @@ def _bound(value: object, place: str, cut: list[str]) -> object:
     if isinstance(value, list):
         return [_bound(part, place, cut) for part in value]
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        cut.append(f"{place}: {len(value)} characters")
+        cut.append(f"{len(value)} characters of {place}")
         return value[:MAX_TEXT]
     return value

@@ -190,6 +190,12 @@ CASES: Final = {
         "datadog.session.id",
         add("sessionId", "visit"),
     ),
+    "datadog: rejected by the contract": (
+        "datadog/",
+        [make_rum(1), make_rum(2, date=NOW + 36_000_000)],
+        "timestamp",
+        add("timestamp", NOW + 2_000),
+    ),
     "posthog: no time": (
         "posthog/e/",
         {"batch": [make_captured(1), make_captured(2, timestamp="soon")]},
@@ -390,9 +396,9 @@ def test_a_body_that_is_too_deep_is_answered_and_kept_with_its_reason(bench: Ben
 def test_an_item_that_is_too_large_is_kept_with_what_was_cut(bench: Bench) -> None:
     bench.post("datadog/", [make_rum(1), make_rum(2, session={"id": "z" * 50_000})])
     (letter,) = bench.read_letters()
-    assert (letter["event"]["truncated"], letter["event"]["cut"]) == (True, ["sessionId: 50000 characters"])
+    assert (letter["event"]["truncated"], letter["event"]["cut"]) == (True, ["50000 characters of sessionId"])
     (refused,) = bench.replay().rejected
-    assert refused.reason == "was truncated because it was too large to keep (sessionId: 50000 characters)"
+    assert refused.reason == "was truncated because it was too large to keep (50000 characters of sessionId)"
     assert len(bench.read_events()) == 1
 
 
