@@ -16,7 +16,7 @@ from collector.privacy import mask_route
 from collector.streams.lenient import read_origin
 from collector.streams.stream import WireEvent
 
-MAX_TEXT: Final = 4_096
+MAX_TEXT: Final = 16_384
 """Characters of a text that is kept; what is longer is cut, and the letter names it."""
 MAX_KEPT: Final = 500
 """Items of one body that are kept so; of more only the reason is kept: a letter costs more than an item that is skipped."""

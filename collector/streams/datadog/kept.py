@@ -14,6 +14,7 @@ from collector.streams.kept import keep_address, keep_item, keep_shape, list_fie
 from collector.streams.stream import WireEvent
 
 _FIELDS: Final = list_fields(RumEvent)
+_MAX_MESSAGE: Final = 2_048  # as of an event
 _ENVIRONMENT: Final = "env:"
 _ATTRIBUTE: Final = re.compile(
     r'\[(?!data-t|data-qa|data-cy|role=|type=|disabled)[A-Za-z-]*="(?:\\.|[^"\\])*"\]', re.DOTALL
@@ -80,6 +81,8 @@ def _keep_error(error: dict[str, Any]) -> None:
     """Messages of the console and of errors that were handled never pass; of a stack only the frame that is read."""
     if "stack" in error and isinstance(error["stack"], str):
         error["stack"] = find_frame_text(error["stack"])
+    if isinstance(error.get("message"), str):
+        error["message"] = error["message"][:_MAX_MESSAGE]
     if not is_taken_error(error.get("source", ""), error.get("handling", "")):
         error.pop("message", None)
         error.pop("stack", None)

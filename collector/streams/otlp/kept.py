@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from collector.streams.kept import keep_address, keep_item, keep_shape, keep_value
 from collector.streams.otlp.addresses import cut_to_path
-from collector.streams.otlp.events import GESTURES, KNOWN_SPANS, NAVIGATION, UNCAUGHT, find_frame
+from collector.streams.otlp.events import GESTURES, KNOWN_SPANS, MAX_MESSAGE, NAVIGATION, UNCAUGHT, find_frame
 from collector.streams.otlp.telemetry import PAGE_KEYS, READ_KEYS, SESSION_KEYS, USER_KEYS, Attributes
 from collector.streams.stream import WireEvent
 
@@ -139,6 +139,7 @@ def _select_attributes(attributes: list[Any], uncaught: bool, found: dict[str, s
             found.setdefault("user", text)
         elif isinstance(text, str):
             kept = keep_address(text) if key in _ADDRESSES else find_frame(text) if key in _STACKS else text
+            kept = text[:MAX_MESSAGE] if key in _MESSAGES else kept
             yield {"key": key, **value, "stringValue": kept}
         else:  # one level less than on the wire: letters are not deep
             yield {"key": key, **value} if isinstance(value, dict) else {"key": key, "value": keep_value(value)}
