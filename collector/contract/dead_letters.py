@@ -12,6 +12,8 @@ from collector.contract.times import parse_time
 from collector.privacy import cut, hash_user, mask_json, mask_text, stored_key, stored_session
 
 _KEPT_OF_LARGE: Final = ("eventType", "timestamp", "sessionId", "route", "userId", "seq", "idempotencyKey")
+_NAMED_AS_CUT: Final = ("metadata", "target", *_KEPT_OF_LARGE)
+"""Other names are the sender's own words."""
 _MAX_KEPT: Final = 1_024  # characters of a field of a large event
 
 
@@ -64,9 +66,13 @@ def _mask_timestamp(value: object) -> object:
 
 
 def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, object]:
-    """The identity of an event that is too large, without its content."""
+    """The identity of an event that is too large, without its content; ``cut`` names what was left out and its size."""
     short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short_value(event.get(name))}
-    return {"truncated": True} | mask_event(short, source.project, source.salt)
+    left_out = {name: value for name, value in event.items() if name not in short}
+    cut = [f"{len(_encode_event(left_out.pop(name)))} bytes of {name}" for name in _NAMED_AS_CUT if name in left_out]
+    if left_out:
+        cut.append(f"{len(_encode_event(left_out))} bytes of other fields")
+    return {"truncated": True, "cut": cut} | mask_event(short, source.project, source.salt)
 
 
 def _is_short_value(value: object) -> bool:

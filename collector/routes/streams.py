@@ -22,7 +22,8 @@ from collector.http_errors import ApiError, error_response
 from collector.metrics import STREAM_REQUESTS
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
-from collector.streams.conversion import make_answer, make_batches, read_content
+from collector.streams.conversion import find_sdk_version, make_answer, make_batches, read_content
+from collector.streams.kept import bound_texts, is_kept_item
 from collector.streams.registry import STREAMS
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
 from collector.transport.body import Doorway
@@ -142,45 +143,69 @@ class StreamIntake:
             raise ApiError(413, "too_many_events", f"a body of this format holds at most {MAX_ITEMS} items")
         size = len(arrived.content.content) // (len(events) // MAX_EVENTS + 1)
         for first, content in make_batches(arrived.stream, reading):
-            normalise = partial(
-                normalise_batch,
-                content,
-                project=arrived.sender.grant.project,
-                received_ms=arrived.content.received_ms,
-                salt=self._salt,
-                http_user_agent=arrived.request.headers.get("user-agent", ""),
-                row_type=SpoolRow,
-            )
+            normalise = partial(self._normalise_events, arrived, reading, content, first)
             part = await self._doorway.compute_in_turn(arrived.request, normalise, size)
             whole.rows += part.rows
             whole.rejects += [Reject(first + reject.index, reject.field, reject.reason) for reject in part.rejects]
             whole.dead_letters += part.dead_letters
         for first in range(0, len(reading.rejects), MAX_EVENTS):
-            keep = partial(
-                self._keep_rejects, arrived, reading.rejects[first : first + MAX_EVENTS], len(events) + first
-            )
+            items = reading.rejects[first : first + MAX_EVENTS]
+            keep = partial(self._keep_rejects, arrived, reading, items, len(events) + first)
             part = await self._doorway.compute_in_turn(arrived.request, keep, size)
             whole.rejects += part.rejects
             whole.dead_letters += part.dead_letters
         return whole
 
-    def _keep_rejects(self, arrived: "_Arrived", items: list[RejectedItem], first: int) -> Batch:
+    def _normalise_events(self, arrived: "_Arrived", reading: Reading, content: WireEvent, first: int) -> Batch:
+        """The events of ``content``, which begin at ``first`` of the reading."""
+        part = normalise_batch(
+            content,
+            project=arrived.sender.grant.project,
+            received_ms=arrived.content.received_ms,
+            salt=self._salt,
+            http_user_agent=arrived.request.headers.get("user-agent", ""),
+            row_type=SpoolRow,
+        )
+        # Kept anew: with the sender's names, so that a replay gives what the event would have given.
+        events = [reading.events[first + reject.index] for reject in part.rejects]
+        part.dead_letters = self._encode_letters(arrived, reading, part.rejects, events)
+        return part
+
+    def _keep_rejects(self, arrived: "_Arrived", reading: Reading, items: list[RejectedItem], first: int) -> Batch:
         """Items that became no event, as dead letters. Their field is named with the stream: ``sentry.timestamp``."""
-        source = Source(arrived.sender.grant.project, arrived.content.received_ms, self._salt)
-        identity, kept = Identity(source.project, self._salt), Batch()
-        for index, item in enumerate(items, first):
-            reject = Reject(index, f"{arrived.stream.name}.{item.field[:_MAX_FIELD]}", item.reason[:_MAX_REASON])
-            kept.rejects.append(reject)
-            kept.dead_letters.append(
-                encode_dead_letter(item.kept, source, identity, Rejected(reject.field, reject.reason))
-            )
+        kept = Batch()
+        kept.rejects = [
+            Reject(index, f"{arrived.stream.name}.{item.field[:_MAX_FIELD]}", item.reason[:_MAX_REASON])
+            for index, item in enumerate(items, first)
+        ]
+        kept.dead_letters = self._encode_letters(arrived, reading, kept.rejects, [item.kept for item in items])
         return kept
+
+    def _encode_letters(
+        self, arrived: "_Arrived", reading: Reading, rejects: list[Reject], events: list[WireEvent]
+    ) -> list[bytes]:
+        """The letters of ``events``, each bounded and with what the request says of its sender."""
+        source = Source(arrived.sender.grant.project, arrived.content.received_ms, self._salt)
+        identity = Identity(source.project, self._salt)
+        agent = arrived.request.headers.get("user-agent", "")
+        sender: WireEvent = {"sdkVersion": find_sdk_version(arrived.stream, reading)}
+        if agent.startswith("Mozilla/"):
+            sender["userAgent"] = agent
+        return [
+            encode_dead_letter(
+                bound_texts({**sender, **event} if "eventType" in event or is_kept_item(event) else event),
+                source,
+                identity,
+                Rejected(reject.field, reject.reason),
+            )
+            for reject, event in zip(rejects, events, strict=True)
+        ]
 
     async def _refuse_body(self, arrived: "_Arrived", reason: str) -> Response:
         """Keep the reason of an unreadable body as a dead letter, without the body; then answer as its SDK expects."""
         stream, sent = arrived.stream, arrived.content
         kept: WireEvent = {"stream": stream.name, "bytes": len(sent.content)}
-        batch = self._keep_rejects(arrived, [RejectedItem(UNREADABLE, reason, kept)], 0)
+        batch = self._keep_rejects(arrived, Reading(), [RejectedItem(UNREADABLE, reason, kept)], 0)
         await self._admission.store_batch(arrived.request, arrived.sender, batch, arrived.sent_bytes)
         self._counts.count_request(stream.name, Reading(), 0, [UNREADABLE], sent.received_ms)
         if stream.unreadable_status < 400:

@@ -40,7 +40,8 @@ class UnreadableBody(ValueError):
 class RejectedItem:
     """An item that should have become an event and could not. ``field``: the vendor's name of the field that is wrong.
 
-    ``kept``: the white-listed part of the item, for the dead letters.
+    ``kept``: the white-listed part of the item, for the dead letters: in the shape of an event where the adapter could read
+    what it is, else as an item that `Stream.reread` takes (`collector.streams.kept`).
     """
 
     field: str
@@ -91,7 +92,7 @@ class Stream:
     ``configuration``: answers a GET below the stream's path (remote configuration), None where there is none.
     ``separate_lines``: a body may be lines of JSON that do not depend on each other, so that each line of a file is a body.
     ``request_headers``: beyond the usual ones, for preflights. ``lacks``: what this stream never reports, for the rules,
-    in words (``furrow doctor``).
+    in words (``furrow doctor``). ``reread``: the ``event`` of a letter with an item of this format → what it gives now.
     """
 
     name: str
@@ -106,3 +107,4 @@ class Stream:
     request_headers: tuple[str, ...] = ()
     allows_credentials: bool = False
     lacks: tuple[str, ...] = ()
+    reread: Callable[[Mapping[str, object]], Reading] | None = None

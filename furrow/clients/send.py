@@ -18,12 +18,14 @@ import httpx
 import msgspec
 
 from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode_json, open_lines
+from collector.streams.kept import is_kept_item
 from core.errors import PermanentError, WrongUse
 from core.http_errors import describe_http_error
 from core.package import VERSION
 from core.plurals import format_count
 from furrow.clients.access_log import ParsedLine, convert_log_lines, derive_default_salt, survey_log
 from furrow.clients.stream_files import convert_stream_events, open_stream_file
+from furrow.clients.stream_letters import describe_cut_letter, read_letter_item
 
 Progress = Callable[["SendSummary"], None]
 
@@ -286,7 +288,9 @@ def _read_json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[ParsedLin
         if not isinstance(event, dict):
             yield ParsedLine(number, None, "not an event" if is_dead_letters else "an event must be an object")
         elif is_dead_letters and event.get("truncated") is True:
-            yield ParsedLine(number, None, "was truncated because it was too large to keep")
+            yield ParsedLine(number, None, describe_cut_letter(event))
+        elif is_dead_letters and is_kept_item(event):
+            yield from read_letter_item(number, event, project)
         else:
             if not event.get("idempotencyKey"):
                 event["idempotencyKey"] = f"{file}:{number}"

@@ -53,19 +53,20 @@ def _decode_item(item: msgspec.Raw) -> Tracked:
 def _read_event(tracked: Tracked) -> WireEvent:
     properties = _decode_properties(tracked.event_properties)
     event = read_interaction(tracked.event_type, properties)
-    kept: WireEvent = {"eventType": event["eventType"]}
-    ts = read_time(tracked.time)
-    if ts is None:
-        raise _Rejected("time", "is not in epoch milliseconds", kept)
-    session = _read_session(tracked, kept)
+    ts, session = read_time(tracked.time), _read_session(tracked)
     key = read_session(tracked.insert_id) or digest_parts(
         session, ts, tracked.event_type, bytes(tracked.event_properties)
     )
-    event = {"timestamp": ts, "sessionId": session, "idempotencyKey": key, "eventId": key} | event
+    known = {"timestamp": ts, "sessionId": session, "idempotencyKey": key, "eventId": key}
+    event = {name: value for name, value in known.items() if value not in (None, "")} | event
     if route := read_route(properties.page_location) or read_route(properties.page_url):
         event["route"] = route
     if user := read_text(tracked.user_id):
         event["userId"] = user
+    if ts is None:
+        raise _Rejected("time", "is not in epoch milliseconds", event)
+    if not session:
+        raise _Rejected("session_id", "is required, with device_id", event)
     return event
 
 
@@ -78,14 +79,11 @@ def _decode_properties(sent: msgspec.Raw) -> TrackedProperties:
         raise _Rejected("event_properties", "is not of Amplitude's form", {}) from None
 
 
-def _read_session(tracked: Tracked, kept: WireEvent) -> str:
-    """Device and start of the session: Amplitude's own identity of one. A session of -1 is "outside of any"."""
+def _read_session(tracked: Tracked) -> str:
+    """Device and start of the session: Amplitude's own identity of one, or ''. A session of -1 is "outside of any"."""
     device = tracked.device_id if isinstance(tracked.device_id, str) else ""
     start = read_number(tracked.session_id)
-    session = read_session(f"{device}:{int(start)}") if device and start is not None else ""
-    if not session:
-        raise _Rejected("session_id", "is required, with device_id", kept)
-    return session
+    return read_session(f"{device}:{int(start)}") if device and start is not None else ""
 
 
 def _read_version(library: object) -> str:

@@ -5,15 +5,16 @@ Datadog's (three clicks within 1 s of each other) arrives as one action; ``durin
 its clicks (``ufse.aggregated``).
 """
 
-import hashlib
-import math
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from collector.streams.datadog.events import MAX_TIME_MS, WrongField, make_events
+from collector.streams.datadog.kept import digest_line, keep_line, restore_line
 from collector.streams.datadog.wire import EVENT_DECODER, HEAD_DECODER
+from collector.streams.kept import MAX_KEPT
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
 
 _OTHER_TRACKS: Final = frozenset({"logs", "replay", "profile", "debugger", "spans", "exposures", "flagevaluation"})
@@ -75,8 +76,8 @@ def _read_forward(sent: SentBody, reading: Reading) -> str:
     return track if track in _OTHER_TRACKS else "other"
 
 
-def _read_line(line: bytes, reading: Reading) -> bool:
-    """Reads one item. False where it is no JSON object."""
+def _read_line(line: bytes, reading: Reading, digest: Callable[[], str] | None = None) -> bool:
+    """Reads one item. False where it is no JSON object. ``digest``: identifies one without an id; None: its bytes do."""
     try:
         head = HEAD_DECODER.decode(line)
         kind = _read_kind(head.type)
@@ -86,23 +87,33 @@ def _read_line(line: bytes, reading: Reading) -> bool:
     if kind not in _KINDS:
         reading.ignored[kind if kind in _IGNORED_KINDS else "unknown kind"] += 1
         return True
-    kept: WireEvent = {"type": kind}
+    digest = digest or (lambda: digest_line(line))
     try:
         event = EVENT_DECODER.decode(line)
-        if not math.isfinite(event.date) or not 0 <= event.date <= MAX_TIME_MS:
+        if not 0 <= event.date <= MAX_TIME_MS:
             raise WrongField("date", "is no time in epoch milliseconds")
-        kept["date"] = int(event.date)
-        events, ignored = make_events(event, lambda: hashlib.sha256(line).hexdigest()[:32])
+        events, ignored = make_events(event, digest)
     except WrongField as error:
-        reading.rejects.append(RejectedItem(error.field, error.reason, kept))
+        reading.rejects.append(RejectedItem(error.field, error.reason, _keep(line, kind, reading)))
         return True
     except _DECODE_ERRORS as error:
-        reading.rejects.append(_describe_decode_error(error, kept))
+        reading.rejects.append(_describe_decode_error(error, _keep(line, kind, reading)))
         return True
     reading.events.extend(events)
     if ignored:
         reading.ignored[ignored] += 1
     return True
+
+
+def _keep(line: bytes, kind: str, reading: Reading) -> WireEvent:
+    return keep_line(line) if len(reading.rejects) < MAX_KEPT else {"type": kind}
+
+
+def reread(kept: Mapping[str, object]) -> Reading:
+    """What the item of a letter gives now (`collector.streams.datadog.kept`)."""
+    reading, digest = Reading(), str(kept.get("digest", ""))
+    _read_line(restore_line(kept), reading, (lambda: digest) if digest else None)
+    return reading
 
 
 def _read_kind(raw: msgspec.Raw) -> str:
@@ -145,6 +156,7 @@ STREAM: Final = Stream(
     read=read_body,
     recognises=recognise_body,
     separate_lines=True,
+    reread=reread,
     answer=answer_accepted,
     lacks=(
         "forms and typing: a submit that the browser refuses is a click",

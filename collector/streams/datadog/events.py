@@ -1,12 +1,11 @@
 """One event of Datadog's → events of the contract."""
 
-import math
 import re
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from collector.streams.datadog.controls import find_control
+from collector.streams.datadog.controls import Control, find_control
 from collector.streams.datadog.wire import Action, Inner, Number, RumEvent, View
 from collector.streams.stream import WireEvent
 
@@ -86,13 +85,14 @@ def _read_common(event: RumEvent) -> WireEvent:
         found["userId"] = str(user)
     if event.version:
         found["appVersion"] = event.version[:MAX_ROUTE]
-    environment = _read_tag(event.ddtags or "", "env:")
+    environment = read_tag(event.ddtags or "", "env:")
     if environment:
         found["environment"] = environment
     return found
 
 
-def _read_tag(tags: str, name: str) -> str:
+def read_tag(tags: str, name: str) -> str:
+    """The value of the tag that begins with ``name``, or ''."""
     return next((tag[len(name) :][:MAX_ID] for tag in tags[:4_096].split(",") if tag.startswith(name)), "")
 
 
@@ -117,7 +117,7 @@ def _find_host(url: str) -> str:
 
 def _milliseconds(duration: Number) -> int | None:
     """Nanoseconds as milliseconds; None where unknown, negative or beyond all reason."""
-    if duration is None or not math.isfinite(duration) or not 0 <= duration <= MAX_TIME_MS * _NANOSECONDS:
+    if duration is None or not 0 <= duration <= MAX_TIME_MS * _NANOSECONDS:
         return None
     return int(duration // _NANOSECONDS)
 
@@ -147,7 +147,7 @@ def _read_states(inner: Inner, view_id: str, date: int, common: WireEvent) -> li
     before = "visible"
     for page in (inner.page_states or [])[:MAX_STATES]:
         state, start = _STATES.get(page.state, ""), page.start
-        if not state or start is None or not math.isfinite(start) or state == before:
+        if not state or start is None or not abs(start) <= MAX_TIME_MS * _NANOSECONDS or state == before:
             continue
         before = state
         at = date + int(start / _NANOSECONDS)
@@ -179,8 +179,7 @@ def _read_action(event: RumEvent) -> _Made:
     control = find_control(where.composed_path_selector, where.selector) if where is not None else None
     if control is not None:
         label = action.target.name if action.target is not None else ""
-        named = control.is_control and label not in _MASKED
-        named &= not (control.field and (inner is None or inner.name_source in ("", "text_content")))
+        named = is_taken_label(control, label, inner.name_source if inner is not None else "")
         texts = (control.kind, control.name, control.selector, control.tag, label if named else "")
         target = {
             k: v[:MAX_ROUTE] for k, v in zip(("type", "id", "selector", "tagName", "label"), texts, strict=True) if v
@@ -189,10 +188,15 @@ def _read_action(event: RumEvent) -> _Made:
             metadata["disabled"] = True
     if inner is not None and inner.position is not None:
         spot = (inner.position.x, inner.position.y)
-        if all(n is not None and math.isfinite(n) and abs(n) < 1e6 for n in spot) and spot != (0, 0):
+        if all(n is not None and abs(n) < 1e6 for n in spot) and spot != (0, 0):
             metadata |= {"x": int(spot[0] or 0), "y": int(spot[1] or 0)}
     made: WireEvent = {"eventType": "click", "target": target, "metadata": metadata}
     return ({**made, "eventId": own} if 0 < len(own) <= MAX_ID else made), own, ""
+
+
+def is_taken_label(control: Control, label: str, source: str) -> bool:
+    """Whether the text of an element names a control. ``source``: where the text comes from; in a field it may be typed."""
+    return control.is_control and label not in _MASKED and not (control.field and source in ("", "text_content"))
 
 
 def _describe_rage(loading_time: Number) -> WireEvent:
@@ -227,7 +231,7 @@ def _read_resource(event: RumEvent) -> _Made:
         return None, "", "static resource" if resource.type in _STATIC_TYPES else "unknown resource"
     metadata: WireEvent = _list_running(event.action)
     status = resource.status_code
-    if status is not None and math.isfinite(status) and 0 <= status <= 999:
+    if status is not None and 0 <= status <= 999:
         metadata["status"] = int(status)
     if resource.method and resource.method.isalpha() and len(resource.method) <= 16:
         metadata["method"] = resource.method
@@ -271,14 +275,28 @@ def _read_error(event: RumEvent) -> _Made:
     error = event.error
     if error is None:
         raise WrongField("error", "is missing")
-    if error.source != "source" or error.handling not in ("unhandled", ""):
+    if not is_taken_error(error.source, error.handling):
         return None, "", "handled or reported error"
     metadata: WireEvent = {**_list_running(event.action), "errorType": "javascript", "message": error.message[:2_048]}
-    lines = (error.stack or "")[:16_384].split("\n")
-    frame = next((found for line in lines if (found := _FRAME.search(line))), None)
+    frame = _find_frame(error.stack or "")
     if frame is not None:
         metadata |= {"frame": f"{frame[1]}:{frame[2]}:{frame[3]}", "source": frame[1]}
     return {"eventType": "error", "metadata": metadata}, error.id, ""
+
+
+def is_taken_error(source: object, handling: object) -> bool:
+    """Whether nobody handled an error: neither the console nor the application reported it."""
+    return source == "source" and handling in ("unhandled", "")
+
+
+def _find_frame(stack: str) -> re.Match[str] | None:
+    return next((found for line in stack[:16_384].split("\n") if (found := _FRAME.search(line))), None)
+
+
+def find_frame_text(stack: str) -> str:
+    """The line of a stack that names the place that threw, without query; '' without one."""
+    frame = _find_frame(stack)
+    return f"@ {frame[1]}:{frame[2]}:{frame[3]}" if frame is not None else ""
 
 
 def _read_long_task(event: RumEvent) -> _Made:

@@ -1,6 +1,7 @@
 """The stream `otlp`: `/v1/traces` and `/v1/logs` of OTLP/HTTP."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
@@ -9,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from collector.streams.otlp.events import make_events
 from collector.streams.otlp.from_json import decode_json
 from collector.streams.otlp.from_protobuf import decode_logs, decode_spans
+from collector.streams.otlp.kept import restore_part
 from collector.streams.stream import Reading, SentBody, Stream, StreamAnswer, UnreadableBody
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -21,6 +23,11 @@ def read(sent: SentBody) -> Reading:
     if not _is_protobuf(sent):
         return make_events(decode_json(sent.content))
     return make_events(decode_logs(sent.content) if _is_of_logs(sent) else decode_spans(sent.content))
+
+
+def reread(kept: Mapping[str, object]) -> Reading:
+    """What the item of a letter gives now (`collector.streams.otlp.kept`)."""
+    return make_events(decode_json(restore_part(kept)))
 
 
 def recognises(sent: SentBody) -> bool:
@@ -84,6 +91,7 @@ STREAM: Final = Stream(
     read=read,
     recognises=recognises,
     answer=answer,
+    reread=reread,
     max_bytes=MAX_OTLP_BYTES,
     lacks=(
         "`disabled`: clicks on disabled controls are not reported",

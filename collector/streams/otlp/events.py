@@ -1,12 +1,12 @@
 """Spans and log records into events of the contract."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from collector.contract.limits import MAX_SESSION_ID, MAX_TIMESTAMP_MS, MAX_USER_ID
 from collector.streams.otlp.addresses import are_of_one_site, cut_to_path, find_host
-from collector.streams.otlp.gestures import Gesture, fold_gestures, make_key
+from collector.streams.otlp.gestures import BUCKET_MS, Gesture, fold_gestures, make_key
 from collector.streams.otlp.targets import read_target
 from collector.streams.otlp.telemetry import (
     CLIENT,
@@ -26,7 +26,9 @@ from collector.streams.otlp.telemetry import (
 from collector.streams.stream import Reading, RejectedItem, WireEvent
 
 GESTURES: Final = {"click": "click", "submit": "form_submit"}
-_NAVIGATION: Final = "Navigation:"
+KNOWN_SPANS: Final = frozenset({"documentLoad", "documentFetch", "resourceFetch", "routeChange", "longtask"})
+_KEYED_BY_TIME: Final = frozenset({"click", "form_submit", "navigation"})
+NAVIGATION: Final = "Navigation:"
 _NAVIGATION_TYPES: Final = {
     "push": "push",
     "replace": "replace",
@@ -34,7 +36,7 @@ _NAVIGATION_TYPES: Final = {
     "traverse": "back_forward",
     "back_forward": "back_forward",
 }
-_UNCAUGHT: Final = {
+UNCAUGHT: Final = {
     "exception": "javascript",  # Honeycomb, browser-instrumentation
     "browser.exception": "javascript",
     "onerror": "javascript",  # Splunk, HyperDX
@@ -125,24 +127,13 @@ def _find_session(attributes: Attributes, resource: Attributes) -> str:
     return find_text(attributes, *SESSION_KEYS) or find_text(resource, *SESSION_KEYS)
 
 
-def _begin(
-    event_type: str, time_ns: int, attributes: Attributes, resource: Attributes, work: _Work
-) -> WireEvent | None:
-    """The fields that all events have; None, and a reject, for one without session or time."""
-    time_ms, session = time_ns // 1_000_000, _find_session(attributes, resource)
-    event: WireEvent = {"eventType": event_type, "timestamp": time_ms}
-    wrong = ""
-    if not MIN_TIME_MS <= time_ms <= MAX_TIMESTAMP_MS:
-        wrong, reason = "timeUnixNano", "is missing, or not in nanoseconds since 1970"
-        event = {"eventType": event_type}
-    elif not session:
-        wrong, reason = "session.id", "is required; a session processor of the SDK adds it"
-    elif len(session) > MAX_SESSION_ID or not session.isprintable():
-        wrong, reason = "session.id", f"must be 1 to {MAX_SESSION_ID} printable characters"
-    if wrong:
-        add_reject(work.reading.rejects, work.reading.ignored, RejectedItem(wrong, reason, event))
-        return None
-    event["sessionId"] = session
+def _begin(event_type: str, time_ns: int, attributes: Attributes, resource: Attributes) -> WireEvent:
+    """The fields that all events have. Its time and session may be none: `_add` looks at them."""
+    event: WireEvent = {
+        "eventType": event_type,
+        "timestamp": time_ns // 1_000_000,
+        "sessionId": _find_session(attributes, resource),
+    }
     page = find_text(attributes, *PAGE_KEYS)
     if route := cut_to_path(page):
         event["route"] = route
@@ -158,6 +149,33 @@ def _begin(
     return event
 
 
+def _add(event: WireEvent, time_ns: int, work: _Work) -> None:
+    """Add an event, or, without a time or session, reject it as it is: it can be sent again. ``time_ns``: as it was sent."""
+    if _is_sound(event, time_ns, work):
+        work.reading.events.append(event)
+
+
+def _is_sound(event: WireEvent, time_ns: int, work: _Work) -> bool:
+    time_ms, session = time_ns // 1_000_000, str(event["sessionId"])
+    kept = {name: value for name, value in event.items() if value != ""}
+    if not MIN_TIME_MS <= time_ms <= MAX_TIMESTAMP_MS:
+        field_name, reason = "timeUnixNano", "is missing, or not in nanoseconds since 1970"
+        del kept["timestamp"]
+        kept["timeUnixNano"] = divmod(
+            time_ns, 1_000_000
+        )  # sixteen digits in one piece may be taken for a card's number
+        if event["eventType"] in _KEYED_BY_TIME:
+            kept.pop("idempotencyKey", None)  # then the item's content identifies it
+    elif not session:
+        field_name, reason = "session.id", "is required; a session processor of the SDK adds it"
+    elif len(session) > MAX_SESSION_ID or not session.isprintable():
+        field_name, reason = "session.id", f"must be 1 to {MAX_SESSION_ID} printable characters"
+    else:
+        return True
+    add_reject(work.reading.rejects, work.reading.ignored, RejectedItem(field_name, reason, kept))
+    return False
+
+
 def _read_span(span: Span, work: _Work) -> None:
     event_type = find_text(span.attributes, "event_type") or (span.name if span.name in GESTURES else "")
     if event_type in GESTURES:
@@ -168,11 +186,11 @@ def _read_span(span: Span, work: _Work) -> None:
         _add_route_change(span, work)
     elif span.name == "longtask":
         _add_long_task(span, work)
-    elif span.name in _UNCAUGHT:
-        _add_error(_UNCAUGHT[span.name], span.start_ns, span.attributes, span, work)
+    elif span.name in UNCAUGHT:
+        _add_error(UNCAUGHT[span.name], span.start_ns, span.attributes, span, work)
     elif not any(event.name == "exception" for event in span.events):
         work.reading.ignored[_name_ignored(span.name, event_type)] += 1
-    if span.name not in _UNCAUGHT:
+    if span.name not in UNCAUGHT:
         for at, event in enumerate(span.events):
             _read_span_event(at, event, span, work)
 
@@ -196,35 +214,43 @@ def _read_span_event(at: int, event: SpanEvent, span: Span, work: _Work) -> None
 
 def _add_gesture(event_type: str, span: Span, work: _Work) -> None:
     attributes = span.attributes
-    event = _begin(event_type, span.start_ns, attributes, span.resource, work)
-    if event is None:
-        return
+    event = _begin(event_type, span.start_ns, attributes, span.resource)
     page = find_text(attributes, *PAGE_KEYS, "url.full", "http.url")
     if route := cut_to_path(page):
         event["route"] = route
-    session = str(event["sessionId"])
-    target = read_target(attributes)
     end_ns = max(span.start_ns, span.end_ns)
-    work.gestures.append(Gesture(event_type, session, span.start_ns, end_ns, span.span_id, target, event))
-    if span.name.startswith(_NAVIGATION):
+    _add_folded(Gesture(event_type, "", span.start_ns, end_ns, span.span_id, read_target(attributes), event), work)
+    if span.name.startswith(NAVIGATION):
         # The instrumentation renames the span of a click whose handler pushed a page.
         shown_ns = min(end_ns, span.start_ns + 50_000_000)
-        moved = _begin("navigation", shown_ns, attributes, span.resource, work)
-        if moved is not None and (to := cut_to_path(span.name.removeprefix(_NAVIGATION).strip())):
+        moved = _begin("navigation", shown_ns, attributes, span.resource)
+        if to := cut_to_path(span.name.removeprefix(NAVIGATION).strip()):
             metadata: WireEvent = {"navigationType": "push"}
             if route:
                 metadata["from"] = route
             moved.update(route=to, metadata=metadata, idempotencyKey=_identify_page(to, span.start_ns, _identify(span)))
-            work.reading.events.append(moved)
+            _add(moved, shown_ns, work)
+
+
+def _add_folded(gesture: Gesture, work: _Work) -> None:
+    """Add a gesture, which others of its request may be part of. One without a time or session is rejected alone: strangers
+    would be taken for one."""
+    event = gesture.event
+    key = f"{gesture.event_type}:{gesture.start_ns // 1_000_000 // BUCKET_MS}"
+    whole: WireEvent = {**event, "idempotencyKey": key}
+    if target := gesture.target.to_wire():
+        whole["target"] = target
+    if gesture.span_id:
+        whole["eventId"] = gesture.span_id
+    if _is_sound(whole, gesture.start_ns, work):
+        work.gestures.append(replace(gesture, session_id=str(event["sessionId"])))
 
 
 def _add_document(span: Span, work: _Work) -> None:
     """A page that was loaded. It is shown when its document can be used, long before all of its files came."""
     reached = {event.name: event.time_ns for event in span.events if event.time_ns}
     shown_ns = min(max(reached.get("domInteractive", span.end_ns), span.start_ns), max(span.end_ns, span.start_ns))
-    event = _begin("navigation", shown_ns, span.attributes, span.resource, work)
-    if event is None:
-        return
+    event = _begin("navigation", shown_ns, span.attributes, span.resource)
     if route := cut_to_path(find_text(span.attributes, *PAGE_KEYS, "url.full", "http.url")):
         event["route"] = route
     status = work.document_status.get((span.trace_id, span.span_id))
@@ -236,36 +262,32 @@ def _add_document(span: Span, work: _Work) -> None:
         event["metadata"] = metadata
     loaded_ns = reached.get("domContentLoadedEventStart", shown_ns)
     event["idempotencyKey"] = _identify_page(route, loaded_ns, _identify(span))
-    work.reading.events.append(event)
+    _add(event, shown_ns, work)
 
 
 def _add_route_change(span: Span, work: _Work) -> None:
-    event = _begin("navigation", span.start_ns, span.attributes, span.resource, work)
-    if event is not None:
-        metadata: WireEvent = {"navigationType": "push"}
-        if before := cut_to_path(find_text(span.attributes, "prev.href")):
-            metadata["from"] = before
-        event.update(metadata=metadata, idempotencyKey=f"nav:{_identify(span)}")
-        work.reading.events.append(event)
+    event = _begin("navigation", span.start_ns, span.attributes, span.resource)
+    metadata: WireEvent = {"navigationType": "push"}
+    if before := cut_to_path(find_text(span.attributes, "prev.href")):
+        metadata["from"] = before
+    event.update(metadata=metadata, idempotencyKey=f"nav:{_identify(span)}")
+    _add(event, span.start_ns, work)
 
 
 def _add_long_task(span: Span, work: _Work) -> None:
-    event = _begin("performance", max(span.start_ns, span.end_ns), span.attributes, span.resource, work)
-    if event is not None:
-        took_ms = max(0, span.end_ns - span.start_ns) // 1_000_000
-        event.update(metadata={"kind": "long_task", "durationMs": took_ms}, idempotencyKey=f"task:{_identify(span)}")
-        work.reading.events.append(event)
+    end_ns = max(span.start_ns, span.end_ns)
+    event = _begin("performance", end_ns, span.attributes, span.resource)
+    took_ms = (end_ns - span.start_ns) // 1_000_000
+    event.update(metadata={"kind": "long_task", "durationMs": took_ms}, idempotencyKey=f"task:{_identify(span)}")
+    _add(event, end_ns, work)
 
 
 def _add_error(
     error_type: str, time_ns: int, attributes: Attributes, span: Span, work: _Work, suffix: str = ""
 ) -> None:
-    event = _begin("error", time_ns, attributes, span.resource, work)
-    if event is not None:
-        event.update(
-            metadata=_describe_error(error_type, attributes), idempotencyKey=f"error:{_identify(span)}{suffix}"
-        )
-        work.reading.events.append(event)
+    event = _begin("error", time_ns, attributes, span.resource)
+    event.update(metadata=_describe_error(error_type, attributes), idempotencyKey=f"error:{_identify(span)}{suffix}")
+    _add(event, time_ns, work)
 
 
 def _describe_error(error_type: str, attributes: Attributes) -> WireEvent:
@@ -297,9 +319,7 @@ def _add_request(span: Span, event_ids: dict[str, str], work: _Work) -> None:
         work.reading.ignored["own_export"] += 1
         return
     end_ns = max(span.start_ns, span.end_ns)
-    event = _begin("network", end_ns, span.attributes, span.resource, work)
-    if event is None:
-        return
+    event = _begin("network", end_ns, span.attributes, span.resource)
     metadata: WireEvent = {}
     if span.start_ns > 0:
         metadata["durationMs"] = (end_ns - span.start_ns) // 1_000_000
@@ -316,7 +336,7 @@ def _add_request(span: Span, event_ids: dict[str, str], work: _Work) -> None:
     if span.parent_id in event_ids and began is not None and 0 <= span.start_ns - began <= _CAUSE_NS:
         event["cause"] = event_ids[span.parent_id]
     event.update(metadata=metadata, idempotencyKey=f"request:{_identify(span)}")
-    work.reading.events.append(event)
+    _add(event, end_ns, work)
 
 
 def _find_outcome(span: Span) -> WireEvent:
@@ -354,39 +374,32 @@ def _read_log(log: LogRecord, work: _Work) -> None:
         _add_clicked(log, work)
     elif log.name == "browser.navigation":
         _add_navigated(log, work)
-    elif log.name in _UNCAUGHT:
-        event = _begin("error", log.time_ns, log.attributes, log.resource, work)
-        if event is not None:
-            metadata = _describe_error(_UNCAUGHT[log.name], log.attributes)
-            event.update(metadata=metadata, idempotencyKey=f"error:{_identify_log(log)}")
-            work.reading.events.append(event)
+    elif log.name in UNCAUGHT:
+        event = _begin("error", log.time_ns, log.attributes, log.resource)
+        metadata = _describe_error(UNCAUGHT[log.name], log.attributes)
+        event.update(metadata=metadata, idempotencyKey=f"error:{_identify_log(log)}")
+        _add(event, log.time_ns, work)
     else:
         work.reading.ignored["other_log"] += 1
 
 
 def _add_clicked(log: LogRecord, work: _Work) -> None:
-    event = _begin("click", log.time_ns, log.attributes, log.resource, work)
-    if event is None:
-        return
+    event = _begin("click", log.time_ns, log.attributes, log.resource)
     x, y = (find_number(log.attributes, f"browser.page.{axis}") for axis in "xy")
     if x is not None and y is not None and max(abs(x), abs(y)) < 10**7:
         event["metadata"] = {"x": x, "y": y}
-    session = str(event["sessionId"])
-    target = read_target(log.attributes)
-    work.gestures.append(Gesture("click", session, log.time_ns, log.time_ns, "", target, event))
+    _add_folded(Gesture("click", "", log.time_ns, log.time_ns, "", read_target(log.attributes), event), work)
 
 
 def _add_navigated(log: LogRecord, work: _Work) -> None:
-    event = _begin("navigation", log.time_ns, log.attributes, log.resource, work)
-    if event is None:
-        return
+    event = _begin("navigation", log.time_ns, log.attributes, log.resource)
     if route := cut_to_path(find_text(log.attributes, "url.full", *PAGE_KEYS)):
         event["route"] = route
     kind = _NAVIGATION_TYPES.get(find_text(log.attributes, "browser.navigation.type", "type"))
     if kind:
         event["metadata"] = {"navigationType": kind}
     event["idempotencyKey"] = _identify_page(route, log.time_ns, _identify_log(log))
-    work.reading.events.append(event)
+    _add(event, log.time_ns, work)
 
 
 def _identify_log(log: LogRecord) -> str:

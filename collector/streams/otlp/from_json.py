@@ -4,10 +4,13 @@ The structs name the fields that are read; msgspec skips all others without buil
 by itself, so that one that is malformed costs no other.
 """
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from collector.streams.kept import list_fields
+from collector.streams.otlp.kept import keep_part
 from collector.streams.otlp.telemetry import (
     READ_KEYS,
     Attributes,
@@ -94,6 +97,8 @@ _OF_RESOURCE: Final = msgspec.json.Decoder(_OfResource)
 _SCOPE: Final = msgspec.json.Decoder(_Scope)
 _SPAN: Final = msgspec.json.Decoder(_Span)
 _LOG: Final = msgspec.json.Decoder(_Log)
+_SPAN_SHAPE: Final = list_fields(_Span)
+_LOG_SHAPE: Final = list_fields(_Log)
 _KINDS: Final = {"SPAN_KIND_CLIENT": 3, "STATUS_CODE_ERROR": 2}
 _WRONG_TYPE: Final = "a field has another type than in OTLP"
 
@@ -140,12 +145,12 @@ def _read_scope(raw: msgspec.Raw, resource: Attributes, found: Telemetry) -> Non
         try:
             found.spans.append(_read_json_span(_SPAN.decode(item), resource))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found.reject("span", _WRONG_TYPE)
+            found.reject("span", _WRONG_TYPE, partial(keep_part, "spans", item, resource, _SPAN_SHAPE))
     for item in filter(lambda _: found.has_room(), scope.log_records or ()):
         try:
             found.logs.append(_read_log(_LOG.decode(item), resource))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found.reject("logRecord", _WRONG_TYPE)
+            found.reject("logRecord", _WRONG_TYPE, partial(keep_part, "logRecords", item, resource, _LOG_SHAPE))
 
 
 def _read_json_span(span: _Span, resource: Attributes) -> Span:

@@ -1,10 +1,12 @@
 """Spans and log records of one request, whatever their encoding; of their attributes only those that Furrow reads."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from collector.streams.stream import RejectedItem
+from collector.streams.kept import MAX_KEPT
+from collector.streams.stream import RejectedItem, WireEvent
 
 Scalar = str | int | float | bool
 Attributes = dict[str, Scalar]
@@ -130,8 +132,10 @@ class Telemetry:
             return False
         return True
 
-    def reject(self, field_name: str, reason: str) -> None:
-        add_reject(self.rejects, self.ignored, RejectedItem(field_name, reason, {}))
+    def reject(self, field_name: str, reason: str, keep: Callable[[], WireEvent] = dict) -> None:
+        """``keep`` makes what is kept of the item; it is asked only where the item is listed."""
+        kept = keep() if len(self.rejects) < MAX_KEPT else {}
+        add_reject(self.rejects, self.ignored, RejectedItem(field_name, reason, kept))
 
 
 def add_reject(rejects: list[RejectedItem], ignored: Counter[str], item: RejectedItem) -> None:

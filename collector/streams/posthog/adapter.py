@@ -18,6 +18,8 @@ _CAPTURED: Final = msgspec.json.Decoder(Captured)
 _LIBRARY: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 MAX_BYTES: Final = 10 << 20
 """A part of a recording may hold a snapshot of the whole page."""
+_MAX_KEPT: Final = 100
+"""Requests of one part of a recording without a session that are kept."""
 
 
 class _Rejected(Exception):
@@ -59,31 +61,46 @@ def _decode_item(item: msgspec.Raw | bytes) -> Captured:
 def _read_event(captured: Captured) -> WireEvent:
     properties = captured.properties
     event = read_interaction(captured.event, properties)
-    kept: WireEvent = {"eventType": event["eventType"]}
-    session, ts, key = _read_session(properties, kept), read_time(captured.timestamp), read_session(captured.uuid)
-    if ts is None:
-        raise _Rejected("timestamp", "is neither RFC 3339 nor epoch milliseconds", kept)
-    if not key:
-        raise _Rejected("uuid", "is required: 1 to 128 printable characters", kept)
+    ts, key = read_time(captured.timestamp), read_session(captured.uuid)
     if captured.event == "$dead_click":
         ts = read_time(properties.dead_at) or ts
-    event |= {"timestamp": ts, "sessionId": session, "idempotencyKey": key, "eventId": key}
+    known = {"timestamp": ts, "idempotencyKey": key, "eventId": key}
+    event |= {name: value for name, value in known.items() if value not in (None, "")}
     if route := read_route(properties.url):
         event["route"] = route
     if user := read_text(properties.user):
         event["userId"] = user
+    event["sessionId"] = _read_session(properties, event)
+    if ts is None:
+        raise _Rejected("timestamp", "is neither RFC 3339 nor epoch milliseconds", event)
+    if not key:
+        raise _Rejected("uuid", "is required: 1 to 128 printable characters", event)
     return event
 
 
 def _read_recording(properties: CapturedProperties, reading: Reading) -> None:
-    session = _read_session(properties, {"eventType": "network"})
+    kept: WireEvent = {"eventType": "network"}
     if not bytes(memoryview(properties.snapshots)[:1]):
-        raise _Rejected("$snapshot_data", "is required", {"eventType": "network", "sessionId": session})
+        kept["sessionId"] = _read_session(properties, kept)
+        raise _Rejected("$snapshot_data", "is required", kept)
     page = properties.url if isinstance(properties.url, str) else ""
     try:
         found = read_requests(properties.snapshots, page, read_text(properties.window, 128))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise _Rejected("$snapshot_data", "is no list", {"eventType": "network", "sessionId": session}) from None
+        kept["sessionId"] = _read_session(properties, kept)
+        size = len(memoryview(properties.snapshots))
+        raise _Rejected("$snapshot_data", f"is no list; its {size} bytes are not kept", kept) from None
+    try:
+        session = _read_session(properties, kept)
+    except _Rejected as why:
+        # A recording holds the requests of a page: each is kept by itself, its snapshots never.
+        requests = [event | why.item.kept for event in found.events[:_MAX_KEPT]]
+        reading.rejects += [
+            RejectedItem(why.item.field, why.item.reason, event) for event in requests or [why.item.kept]
+        ]
+        if len(found.events) > _MAX_KEPT:
+            reading.ignored["request beyond the limit"] += len(found.events) - _MAX_KEPT
+        return
     reading.events.extend(event | {"sessionId": session} for event in found.events)
     reading.ignored["part of a recording"] += 1
     if found.skipped:
@@ -95,7 +112,8 @@ def _read_recording(properties: CapturedProperties, reading: Reading) -> None:
 def _read_session(properties: CapturedProperties, kept: WireEvent) -> str:
     session = read_session(properties.session)
     if not session:
-        raise _Rejected("$session_id", "is required: 1 to 128 printable characters", kept)
+        sent = {"sessionId": properties.session} if isinstance(properties.session, str) and properties.session else {}
+        raise _Rejected("$session_id", "is required: 1 to 128 printable characters", kept | sent)
     return session
 
 

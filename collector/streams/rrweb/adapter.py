@@ -13,7 +13,7 @@ from collector.streams.lenient import digest_parts, read_route, read_session
 from collector.streams.rrweb import wire
 from collector.streams.rrweb.nodes import NodeMap
 from collector.streams.rrweb.presses import Press, find_presses, read_ms
-from collector.streams.rrweb.requests import read_plugin_requests
+from collector.streams.rrweb.requests import NoRequest, read_plugin_requests
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, UnreadableBody, WireEvent
 
 MAX_BYTES: Final = 10 << 20
@@ -78,7 +78,7 @@ def _read_line(line: bytes, reading: Reading) -> tuple[str, list[wire.Head]]:
 
 def _decode(content: bytes | msgspec.Raw, reading: Reading) -> list[wire.Head]:
     heads, broken = wire.decode_events(content)
-    if broken:
+    if broken:  # nothing of them is kept: a part of a recording means nothing without the snapshots before it
         reading.rejects.append(RejectedItem("events", f"{broken} items are no events of rrweb", {}))
     return heads
 
@@ -134,10 +134,12 @@ def _read_plugin(head: wire.Head, session: str, around: tuple[str, str], reading
         return
     page, shown = around
     for event in read_plugin_requests(plugin, session, page, head.timestamp):
-        if event is None:
-            reading.rejects.append(RejectedItem(wire.NETWORK_PLUGIN, "a request's time or address is none", {}))
+        placed = {"route": shown} if shown else {}
+        if isinstance(event, NoRequest):
+            kept = event.kept | placed
+            reading.rejects.append(RejectedItem(wire.NETWORK_PLUGIN, "a request's time or address is none", kept))
         else:
-            reading.events.append(event | ({"route": shown} if shown else {}))
+            reading.events.append(event | placed)
 
 
 def _make_move(session: str, at_ms: int, route: str, left: str) -> WireEvent:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -71,23 +71,53 @@ def make_request(
     }
 
 
-def read_plugin_requests(plugin: wire.Plugin, session: str, page: str, emitted_ms: float) -> Iterable[WireEvent | None]:
-    """The fetches and XHRs in an event of the network plugin; None for each that is no request.
+def keep_request(session: str, request: PluginRequest | None) -> WireEvent:
+    """What is known of a request that became no event, in the shape of an event: it can be sent again when a person has added
+    what is missing."""
+    if request is None:
+        return {"eventType": "network", "sessionId": session}
+    status = read_status(request.status) or read_status(request.response_status)
+    method = (request.method or "").upper()
+    named: WireEvent = {
+        "url": read_route(request.name).partition("#")[0],
+        "method": method if method in _METHODS else None,
+        "status": status,
+    }
+    if request.duration is not None and 0 <= request.duration <= _LONGEST_MS:
+        named["durationMs"] = request.duration
+    kept: WireEvent = {"eventType": "network", "sessionId": session}
+    ended = request.timestamp + (request.duration or 0.0)
+    if request.timestamp > 0 and math.isfinite(ended) and (at_ms := read_time(round(ended))) is not None:
+        kept["timestamp"] = at_ms
+    return kept | {"metadata": {name: value for name, value in named.items() if value not in (None, "")}}
+
+
+class NoRequest(NamedTuple):
+    """A recorded request that became no event, as it is kept."""
+
+    kept: WireEvent
+
+
+def read_plugin_requests(
+    plugin: wire.Plugin, session: str, page: str, emitted_ms: float
+) -> Iterable[WireEvent | NoRequest]:
+    """The fetches and XHRs in an event of the network plugin, and each that is no request.
 
     ``emitted_ms``: the event's own time. rrweb's plugin emits it as soon as the last of its requests ended, and names times
     since the page was opened only; so that moment tells when the page was opened. Requests to Furrow's intake are left out.
     """
     held = wire.read_shape(_REQUESTS, plugin.payload)
     if held is None:
-        yield None
+        yield NoRequest(keep_request(session, None))
         return
     requests = [wire.read_shape(_REQUEST, raw) for raw in held.requests] if not held.is_initial else []
     opened_ms = emitted_ms - max((known.end_time or 0.0 for known in requests if known is not None), default=0.0)
     for request in requests:
         if request is None:
-            yield None
+            yield NoRequest(keep_request(session, None))
         elif request.initiator_type in _KINDS and not is_own_intake(request.name):
-            yield _time_request(request, session, page, opened_ms)
+            made = _time_request(request, session, page, opened_ms)
+            yield NoRequest(keep_request(session, request)) if made is None else made
 
 
 def _time_request(request: PluginRequest, session: str, page: str, opened_ms: float) -> WireEvent | None:

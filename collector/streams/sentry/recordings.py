@@ -10,7 +10,7 @@ from collector.streams.controls import Control
 from collector.streams.lenient import read_route, read_status, read_text
 from collector.streams.rrweb import wire
 from collector.streams.rrweb.presses import Press, find_presses
-from collector.streams.rrweb.requests import make_request, read_plugin_requests
+from collector.streams.rrweb.requests import NoRequest, make_request, read_plugin_requests
 from collector.streams.sentry import shapes
 from collector.streams.sentry.values import read_seconds, read_target
 from collector.streams.stream import Reading, RejectedItem, WireEvent
@@ -107,9 +107,10 @@ def _read_head(head: wire.Head, segment: _Segment) -> None:
         segment.reading.ignored["unknown rrweb type"] += 1
 
 
-def _add_event(event: WireEvent | None, kind: str, segment: _Segment) -> None:
-    if event is None:
-        segment.reading.rejects.append(RejectedItem(kind, "its time or address is none", {}))
+def _add_event(event: WireEvent | NoRequest | None, kind: str, segment: _Segment) -> None:
+    if event is None or isinstance(event, NoRequest):
+        kept = {} if event is None else event.kept
+        segment.reading.rejects.append(RejectedItem(kind, "its time or address is none", kept))
     else:
         segment.events.append(event)
 

@@ -537,6 +537,12 @@ def test_a_dead_letter_is_capped() -> None:
     assert len(letter) < 70_000
     assert json.loads(letter)["event"]["truncated"] is True
     assert json.loads(letter)["event"]["route"] == "/checkout"
+    assert (
+        json.loads(letter)["event"]["cut"][-1]
+        == f"{len(json.dumps({'blob': ['x' * 500_000]})) - 1} bytes of other fields"
+    )
+    (large,) = send(event(eventType="tap", metadata={"note": "x" * 70_000})).dead_letters
+    assert json.loads(large)["event"]["cut"][0] == "70011 bytes of metadata"
     (bare,) = send("x" * 500_000).dead_letters
     assert len(bare) < 70_000
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from collector.streams.otlp.adapter import STREAM
+from collector.streams.otlp import from_json
+from collector.streams.otlp.adapter import STREAM, reread
 from collector.streams.registry import STREAMS
 from collector.streams.stream import Reading, SentBody, UnreadableBody
 from tests.streams.recordings import Recording, inflate, judge, list_recordings, read_all, read_recording
@@ -522,6 +524,56 @@ def test_nothing_passes_that_is_not_named(name: str) -> None:
         assert SECRET not in repr(reading)
 
 
+WRONG_TYPES: list[dict[str, Any]] = [
+    {"name": 5},
+    {"name": {"a": SECRET}},
+    {"attributes": SECRET},
+    {"startTimeUnixNano": {"a": SECRET}},
+    {"kind": [SECRET]},
+    {"status": {"code": [SECRET]}},
+    {"events": SECRET},
+    {"events": [{"name": SECRET, "timeUnixNano": [1], "attributes": [SECRET, {"key": SECRET}]}]},
+    {"attributes": [{"key": "http.status_code", "value": {"intValue": {"a": SECRET}}}, 3]},
+    {"attributes": [{"key": "http.url", "value": {"stringValue": f"/a?{SECRET}", "intValue": []}}]},
+    {"attributes": [{"key": "exception.message", "value": {"stringValue": SECRET}}], "kind": []},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG_TYPES)
+def test_an_item_of_another_type_is_kept_without_what_is_not_read_and_is_rejected_again(
+    changes: dict[str, Any],
+) -> None:
+    reading = read_json(wrap(make_click(0), {**make_span(SECRET, attributes={SECRET: SECRET}), **changes}))
+    assert len(reading.events) == 1
+    (reject,) = reading.rejects
+    assert SECRET not in repr(reject)
+    (again,) = reread(json.loads(json.dumps(reject.kept))).rejects
+    assert (again.field, again.reason) == (reject.field, reject.reason)
+
+
+def test_a_kept_item_gives_what_it_would_have_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: dict[str, object] = {
+        "exception.type": "TypeError",
+        "exception.message": "x",
+        "exception.stacktrace": STACK,
+    }
+    event = {"name": "exception", "timeUnixNano": str(NS), "attributes": write_attributes(described)}
+    flag = {"key": "same_document", "value": {"boolValue": "true"}}
+    spans = [
+        make_click(0),
+        make_request({"http.method": "GET", "http.url": "https://api.example/a?b=c", "http.status_code": 500}),
+        make_span("exception", attributes=described),
+        make_span("work", events=[event], status={"code": 2}),
+        make_span("Navigation: /cart?x=1"),
+    ]
+    wrong = [{**span, "attributes": [*span["attributes"], flag]} for span in spans]
+    kept = [json.loads(json.dumps(reject.kept)) for reject in read_json(wrap(*wrong)).rejects]
+    assert len(kept) == len(spans)
+    monkeypatch.setattr(from_json, "_SPAN", msgspec.json.Decoder(from_json._SPAN.type, strict=False))
+    for letter, span in zip(kept, wrong, strict=True):
+        assert reread(letter).events == read_json(wrap(span)).events
+
+
 def test_rejects_and_ignored_kinds_hold_no_text_of_the_body() -> None:
     spans = [
         make_span(SECRET),
@@ -529,7 +581,10 @@ def test_rejects_and_ignored_kinds_hold_no_text_of_the_body() -> None:
         make_click(0, event_type=SECRET),
     ]
     logs = [make_log(SECRET), {"body": {"stringValue": SECRET}, "attributes": SECRET}]
-    assert SECRET not in repr(read_json(wrap(*spans)))
+    reading = read_json(wrap(*spans))
+    # A rejected item is kept as an event; its letter has the hash of its user, as the row of an accepted one.
+    assert [reject.kept.pop("userId", "") for reject in reading.rejects] == [SECRET]
+    assert SECRET not in repr(reading)
     assert SECRET not in repr(read_json(wrap(logs=tuple(logs)), "v1/logs"))
 
 
