@@ -130,7 +130,7 @@ def _is_emptied(frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, 
     at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
     following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
     safe = np.minimum(following, len(frame) - 1)
-    again = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
+    again: Bools = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
     again &= (frame.route[safe] == frame.route[tries]) & ~frame.unattended[safe]
     again &= frame.ts[safe] - frame.ts[tries] <= config.network_end_window_ms
     asked = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
