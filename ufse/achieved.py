@@ -188,7 +188,7 @@ def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFai
     # A slow measurement is not cancelled by an identified answer that many actions get.
     answered &= ~(failed.only_measured[owner] & index.is_identified(good) & ~attribution.lonely[np.maximum(good, 0)])
     valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.source.read_at("valid", row) == 1)
-    responded = ~exact & ((frame.source.read_at("responded", row) == 1) | valid)
+    responded = ~exact & ((frame.source.read_at("responded", row) == 1) | valid) & ~attribution.sent_back[row]
     # A page that crashed succeeds when it is opened again, its load is measured and nothing fails with it.
     answered |= index.is_page_action(found.action)[owner] & failed.only_crashed[owner] & index.is_loaded_page[row]
     at = np.where(

@@ -56,6 +56,8 @@ class Attribution:
     """Per interaction: it caused a push or link navigation to another page, and had no failure itself."""
     progress_at: Ints
     """Time of that navigation, epoch ms; -1 without one."""
+    sent_back: Bools
+    """Per click and submit: whether its form was sent back (``ufse.sent_back``); it is no success, whatever the page did."""
 
     def trim_for_explanation(self) -> "Attribution":
         """The same without what only the rules read, see ``Frame.trim_for_explanation``."""
@@ -72,6 +74,7 @@ class Attribution:
             step=bools,
             progress=bools,
             progress_at=ints,
+            sent_back=bools,
         )
 
 
@@ -83,9 +86,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, remove_lookups(frame, negative, causes.cause), actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
-    action = merge_row_actions(frame, actions.action, causes.cause, negative != NONE)
-    action = merge_crashing_rows(frame, action, causes.cause, negative != NONE, actions.by_click)
-    actions = replace(actions, action=action)
+    actions = _merge_rows(frame, actions, causes.cause, negative != NONE)
     negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
@@ -116,7 +117,14 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
         step=actions.step,
         progress=progress_at >= 0,
         progress_at=progress_at,
+        sent_back=sent_back.mark_presses(len(frame)),
     )
+
+
+def _merge_rows(frame: Frame, actions: UserActions, cause: Ints, failed: Bools) -> UserActions:
+    """``actions``, where the rows of a list that fail alike have one action."""
+    action = merge_row_actions(frame, actions.action, cause, failed)
+    return replace(actions, action=merge_crashing_rows(frame, action, cause, failed, actions.by_click))
 
 
 def _mark_sent_back(negative: Small, causes: Causes, sent_back: SentBack) -> tuple[Small, Causes]:

@@ -4,7 +4,8 @@
 come back and fill the form in again. Here the tries of a control are counted over the visit. Two kinds of evidence:
 
 * *explicit*: the collector says of every press that the page did not change (``responded`` false) or that the control was
-  disabled, and says of another control that it answered. Fields of the page were changed, or the presses include a burst;
+  disabled, and says of another control that it answered. Fields of the page were changed, or the presses include a burst. A
+  press of which it says nothing finds a disabled control as the press before it did, while nothing changed;
 * *implicit*: nothing follows any press, although at least two other presses of the visit were answered by a request or a page,
   and a form was filled in (a submit, or two fields before a button).
 
@@ -203,7 +204,7 @@ _HIDDEN_WITHIN_MS: Final = 1_000
 def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
     """Per control: whether the collector says of each click that it came to nothing, and of others that they were answered."""
     rows, click = presses.row, frame.kind[presses.row] == CLICK
-    disabled = frame.source.read_at("disabled", rows) == 1
+    disabled = _is_disabled(frame, presses)
     refused = (frame.source.read_at("responded", rows) == 0) | disabled
     clicks = np.flatnonzero(frame.kind == CLICK)
     answered = (frame.source.read_at("responded", clicks) == 1) | (frame.source.read_at("disabled", clicks) == 0)
@@ -218,6 +219,20 @@ def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
     # A form may have a reason to disable its control; who corrects it again, or clicks in anger, does not know it.
     patient = np.where(only_disabled, fills > 1, (fills > 0) & (repeats > REPEATS))
     return some & ~plain & known & (burst | patient)
+
+
+def _is_disabled(frame: Frame, presses: _Presses) -> Bools:
+    """Per press: whether its control was reported as disabled, or was at the press before, and the client says nothing of this
+    one: nothing changes a control while no field is changed and no page shown.
+    """
+    rows, first = presses.row, mark_group_starts(presses.control)
+    state = frame.source.read_at("disabled", rows)
+    moves = np.flatnonzero(frame.kind == NAVIGATION)
+    shown = np.searchsorted(moves, rows)
+    fresh = first | presses.filled | (state >= 0) | (frame.source.read_at("responded", rows) >= 0)
+    fresh[1:] |= shown[1:] > shown[:-1]
+    known = np.maximum.accumulate(np.where(fresh, np.arange(len(rows)), 0))
+    return np.asarray(state[known] == 1, dtype=np.bool_)
 
 
 def _has_burst(frame: Frame, presses: _Presses) -> Bools:

@@ -102,6 +102,15 @@ class Known:
             found &= share < REPORTED_PERCENT
         return np.asarray(found[reports.session_of_visit], dtype=np.bool_)
 
+    @cached_property
+    def reports_successes(self) -> Bools:
+        """Per visit: whether its client session shows a success, or its collector's other sessions do."""
+        reports = self.reports
+        found = reports.count("good") > 0
+        if self.history.collectors.num_rows and not found.all():
+            found = found | (self._read_collector_shares("with_requests", "with_good") >= REPORTED_PERCENT)
+        return np.asarray(found[reports.session_of_visit], dtype=np.bool_)
+
     def _read_collector_shares(self, among: str, having: str) -> Ints:
         """Per client session: percent of its collector's sessions with ``among`` that have ``having``; -1 if unknown."""
         facts, reports = self.history.collectors, self.reports

@@ -2,20 +2,36 @@
 
 Source: docs/decisions/0067. A file picker, typing that is not recorded, or a time-out without a duration lie between the
 action and its request. Such a request belongs to the last action, up to 30 s before it, if that action was still waiting and
-the requests of this address in the visit all belong to that one action, at most one each. Where a visit reports no successes,
-nobody knows which action was waiting: there the address must have answered this action at once before.
+the requests of this address in the visit all belong to that one action, at most one each. A status that says that the answer
+timed out may come up to 65 s after it. Where a visit reports no successes, nobody knows which action was waiting: there the
+address must have answered this action at once before, or clicks on the control must have found it loading.
 """
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from ufse.actions import UserActions
-from ufse.arrays import Bools, Ints, any_by_owner, equals_any, is_among, mark_group_starts, max_by_owner, min_by_owner
+from ufse.arrays import (
+    Bools,
+    Ints,
+    any_by_owner,
+    equals_any,
+    is_among,
+    is_pair_among,
+    mark_group_starts,
+    max_by_owner,
+    min_by_owner,
+)
 from ufse.causes import Causes
 from ufse.config import Config
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+
+TIME_OUT_MS: Final = 65_000
+"""A time-out comes at most this long after its action: gateways give up after 30 s or 60 s and tell it later (own choice)."""
+_TIMED_OUT: Final = (408, 504)
 
 
 def add_late_causes(frame: Frame, actions: UserActions, causes: Causes, config: Config) -> Causes:
@@ -39,7 +55,9 @@ def add_late_causes(frame: Frame, actions: UserActions, causes: Causes, config: 
     cause[late] = by
     single = _has_single_action(owner, cause[requests], actions.action, len(known))
     direct = any_by_owner(owner, causes.cause[requests] >= 0, len(known))
-    kept = single & (direct | _reports_successes(frame, causes)[frame.visit[late[_first_of(number)]]])
+    begun = late[_first_of(number)]
+    known = direct | _reports_successes(frame, causes)[frame.visit[begun]]
+    kept = single & (known | _shows_waiting(frame, actions, by[_first_of(number)]))
     late, by = late[kept[number]], by[kept[number]]
     cause = causes.cause.copy()
     cause[late] = by
@@ -63,10 +81,16 @@ def _find_last_presses(
     by = frame.find_last_until(acts, frame.visit[late], begin, near=late)
     safe = np.maximum(by, 0)
     near = (by >= 0) & equals_any(frame.kind[safe], CLICK, SUBMIT) & actions.meaningful[safe]
-    near &= (by < late) & (begin - frame.ts[safe] <= config.slow_end_window_ms)
+    near &= (by < late) & (begin - frame.ts[safe] <= _measure_patience(frame, late, config))
     if near.any() and not near.all():
         near &= ~is_among(group[late], group[late[~near]])
     return late[near], by[near]
+
+
+def _measure_patience(frame: Frame, late: Ints, config: Config) -> Ints:
+    """Per request: how long after its action it may come, ms."""
+    usual = config.slow_end_window_ms
+    return np.where(equals_any(frame.status[late], *_TIMED_OUT), max(TIME_OUT_MS, usual), usual)
 
 
 def _is_waiting(frame: Frame, actions: UserActions, causes: Causes, by: Ints, config: Config) -> Bools:
@@ -93,6 +117,13 @@ def _has_single_action(owner: Ints, cause: Ints, action: Ints, size: int) -> Boo
     twice = ~mark_group_starts(owner[order], cause[order])
     several = np.bincount(owner, minlength=size) > 1
     return np.asarray((low == high) & (low >= 0) & several & ~any_by_owner(owner[order], twice, size), dtype=np.bool_)
+
+
+def _shows_waiting(frame: Frame, actions: UserActions, by: Ints) -> Bools:
+    """Per click or submit of ``by``: whether clicks on its control in the visit found it loading."""
+    clicks = np.flatnonzero((frame.kind == CLICK) & (frame.source["loading"] == 1))
+    pairs = (frame.visit[by], actions.action[by], frame.visit[clicks], actions.action[clicks])
+    return is_pair_among(*pairs)
 
 
 def _reports_successes(frame: Frame, causes: Causes) -> Bools:

@@ -19,11 +19,14 @@ from ufse.arrays import (
     Lookup,
     any_by_owner,
     count_distinct_by_owner,
+    equals_any,
     expand_ranges,
     is_among,
     mark_group_starts,
+    sort_unique,
 )
 from ufse.candidates import Candidates
+from ufse.feedback import RETURNED, SILENT
 from ufse.index import Index
 from ufse.sessions import CLICK, INPUT
 from ufse.whole_pages import find_whole_pages
@@ -58,7 +61,7 @@ def _rows_after(rows: Ints, index: Index, found: Candidates, latest: Ints, chose
 
 def _by_other_form(index: Index, found: Candidates, latest: Ints) -> Times:
     frame, moves = index.frame, index.navigation_rows
-    rows = index.accepted_action_rows
+    rows = sort_unique(np.concatenate((index.accepted_action_rows, index.completed_action_rows)))
     if not len(rows) or not len(moves):
         return rows[:0], rows[:0]
     after = np.searchsorted(moves, rows, "right")
@@ -74,6 +77,10 @@ def _by_other_form(index: Index, found: Candidates, latest: Ints) -> Times:
     page = index.pattern_of_action(found.action[owner])
     same = (index.flow_of_row(row) == index.flow_codes[page]) & (before[at] >= 0) & (origin[at] == page)
     kept = same & (frame.pattern[row] != page) & (came[at] > latest[owner])
+    # Where answers are missing, not failed, a form that leads on was accepted, whatever its request shows.
+    missing = equals_any(index.attribution.negative[found.negatives.values], SILENT, RETURNED)
+    lacking = any_by_owner(found.negatives.owner, missing, len(found))
+    kept &= lacking[owner] | is_among(row, index.accepted_action_rows)
     return owner[kept], row[kept]
 
 
@@ -170,9 +177,16 @@ def _by_going_on(index: Index, found: Candidates, latest: Ints, refused: Bools) 
     fields = count_distinct_by_owner(owner[typed], frame.raw_target[row[typed]], len(chosen))
     nameless = index.target_property("nameless")[index.target_of_action(found.action[chosen])]
     aside = chosen[(fields == 1) & ~nameless & _is_sent_after_typing(index, found.action[chosen], latest[chosen])]
-    owner, row = _rows_after(index.accepted_action_rows, index, found, latest, aside)
-    elsewhere = frame.pattern[row] != index.pattern_of_action(found.action[owner])
-    return owner[elsewhere], row[elsewhere]
+    accepted = index.accepted_action_rows
+    owner, row = _rows_after(accepted, index, found, latest, aside)
+    kept = frame.pattern[row] != index.pattern_of_action(found.action[owner])
+    # Logging in is no going on if it was tried before, and the form was refused again.
+    logins = accepted[index.login_patterns[frame.pattern[accepted]]]
+    if len(logins):
+        first = index.attribution.cause[found.negatives.values[found.negatives.bounds[owner]]]
+        before = np.searchsorted(logins, latest[owner]) > np.searchsorted(logins, first)
+        kept &= ~(before & is_among(row, logins))
+    return owner[kept], row[kept]
 
 
 def _is_sent_after_typing(index: Index, action: Ints, latest: Ints) -> Bools:

@@ -6,8 +6,11 @@ redirect. Data entry looks alike unless the page that came is a login or an erro
 * at least three tries with one control, each after the fields of its page were changed again;
 * after each try the application showed a login page or an error page within 10 s, before the person did anything else; a login
   form must come back itself, because logging in may take several pages;
+* or the person logged in between, was shown the page again, and the same control threw them to the login page again: a loop
+  through the login needs no fields of its own;
 * or after each try the page was loaded anew within 10 s, before the person did anything else, and the try has no request, while
-  at least two other clicks or submits of the visit were answered with success: the entries are lost;
+  at least two other clicks or submits of the visit were answered with success or by a page, and the collector is known to
+  report requests: the entries are lost;
 * no try has a failure of its own, which would be its feedback.
 
 All tries but the last are feedback of the kind RETURNED. None of them counts as a success, whatever its request was answered.
@@ -48,6 +51,12 @@ class SentBack:
     evidence: Ints
     """The first press of each try that is feedback: of all but the last of each control."""
 
+    def mark_presses(self, size: int) -> Bools:
+        """Per event of ``size``: whether it is one of ``presses``."""
+        found = np.zeros(size, dtype=np.bool_)
+        found[self.presses] = True
+        return found
+
 
 def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: Ints, config: Config) -> SentBack:
     """The tries of every control that was sent back at least three times."""
@@ -60,10 +69,12 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
         return nothing
     presses, apart = _find_presses(frame, actions)
     tries = presses[apart]
-    key = frame.visit * (int(actions.action.max(initial=0)) + 1) + actions.action
+    key = _key_actions(frame, actions)
     back = _is_returned(frame, tries, moves, login, detour, config)
-    back |= _is_emptied(frame, tries, reloads, cause, key, config)
-    tries = tries[back & _is_filled_before(frame, tries)]
+    back |= _is_emptied(frame, actions, tries, reloads, cause, config)
+    filled = _is_filled_before(frame, tries)
+    back &= filled | _is_in_login_loop(frame, tries, key[tries], back, filled, login)
+    tries = tries[back]
     failed = cause[(cause >= 0) & (negative != NONE)]
     tries = tries[~is_among(key[tries], key[failed])]
     if len(tries) < RETURNED_TRIES:
@@ -76,6 +87,11 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     begun = np.cumsum(apart) - 1
     every = presses[is_among(presses[apart][begun], tries)]
     return SentBack(every, tries[~is_among(tries, last)])
+
+
+def _key_actions(frame: Frame, actions: UserActions) -> Ints:
+    """Per event: its action in its visit."""
+    return np.asarray(frame.visit * (int(actions.action.max(initial=0)) + 1) + actions.action, dtype=np.int64)
 
 
 def _find_presses(frame: Frame, actions: UserActions) -> tuple[Ints, Bools]:
@@ -106,23 +122,53 @@ def _find_reloads(frame: Frame) -> Ints:
     return np.flatnonzero((frame.kind == NAVIGATION) & frame.column_equals("nav_type", "reload"))
 
 
-def _is_emptied(frame: Frame, tries: Ints, reloads: Ints, cause: Ints, key: Ints, config: Config) -> Bools:
-    """Per try: its page was loaded anew without a request of its action, see above. ``key``: per event: its action."""
+def _is_emptied(frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, cause: Ints, config: Config) -> Bools:
+    """Per try: its page was loaded anew without a request of its action, see above."""
     if len(reloads) < RETURNED_TRIES:
         return np.zeros(len(tries), dtype=np.bool_)
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
     at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
     following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
     safe = np.minimum(following, len(frame) - 1)
-    again = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
+    again: Bools = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
     again &= (frame.route[safe] == frame.route[tries]) & ~frame.unattended[safe]
     again &= frame.ts[safe] - frame.ts[tries] <= config.network_end_window_ms
     asked = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
     own = asked[equals_any(frame.kind[cause[asked]], CLICK, SUBMIT)]
+    key = _key_actions(frame, actions)
     again &= ~is_among(key[tries], key[cause[own]])
+    if not again.any():
+        return again
+    # A page that a press opened is an answer, too, where the collector is known to report requests.
     good = own[(frame.status[own] >= 200) & (frame.status[own] < 400)]
-    answered = count_distinct_by_owner(frame.visit[good], cause[good], len(frame.low))
-    return np.asarray(again & (answered[frame.visit[tries]] >= ANSWERED_PRESSES), dtype=np.bool_)
+    by = np.concatenate((cause[good], actions.by_click[actions.by_click >= 0]))
+    by = by[~is_among(key[by], key[tries[again]])]
+    answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low))[frame.visit[tries]]
+    known = frame.known.reports_successes[frame.visit[tries]]
+    return np.asarray(again & known & (answered >= ANSWERED_PRESSES), dtype=np.bool_)
+
+
+def _is_in_login_loop(frame: Frame, tries: Ints, key: Ints, back: Bools, filled: Bools, login: Bools) -> Bools:
+    """Per try: whether it belongs to a loop through the login: thrown to the login page, logged in, shown the page again, and
+    thrown to the login page as before by the same control, with no other outcome of that control since. ``key``: its action.
+
+    A control whose page was never filled in may sign out: it leads to the login page, and nothing is wrong.
+    """
+    origin = frame.pattern[tries]
+    own = np.flatnonzero(~login[origin])
+    order = own[np.lexsort((tries[own], key[own]))]
+    if not len(order):
+        return np.zeros(len(tries), dtype=np.bool_)
+    before = np.append(-1, order[:-1])
+    looped = ~mark_group_starts(key[order]) & back[order] & back[np.maximum(before, 0)]
+    # Between the two, the login form was filled in and sent.
+    logins = np.append(0, np.cumsum(filled & login[origin]))
+    low = np.searchsorted(tries, tries[np.maximum(before, 0)], "right")
+    looped &= logins[order] > logins[low]
+    found = np.zeros(len(tries), dtype=np.bool_)
+    found[order] = looped
+    found[before[looped]] = True
+    return found & is_among(key, key[filled & back])
 
 
 def _is_filled_before(frame: Frame, tries: Ints) -> Bools:

@@ -94,7 +94,7 @@ class _QuietTries:
             known |= (took < LEAST_WAIT_MS) & (frame.kind[row] != NAVIGATION) & ~over
         later = frame.ts[row] - frame.ts[cause] > self.index.config.rage_gap_ms
         known &= frame.source.read_at("disabled", row) != 1  # what a disabled control does not do is no success
-        known &= frame.source.read_at("responded", row) != 0
+        known &= (frame.source.read_at("responded", row) != 0) & ~self.index.attribution.sent_back[row]
         return np.asarray(known & later & ~self._is_failing[row] & ~self._is_in_burst(owner, row), dtype=np.bool_)
 
     def _is_in_burst(self, owner: Ints, row: Ints) -> Bools:

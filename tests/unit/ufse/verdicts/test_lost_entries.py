@@ -17,6 +17,16 @@ START = [
     go(4, PAGE, "push"),
 ]
 
+MENU = {"target_type": "link", "target_id": "menu", "target_label": "Claims"}
+READ = answer(0.6, 200, 0.4, "/api/claims", "GET", route="/claims")
+PAGES = [
+    click(1, MENU, "/claims"),
+    go(1.3, "/claims/open", "push"),
+    click(3, MENU, "/claims/open"),
+    go(3.4, PAGE, "push"),
+]
+"""Two presses that pages answered."""
+
 
 def fill(t: float) -> list[Row]:
     return [field(t, "name", PAGE), field(t + 3, "sum", PAGE)]
@@ -44,6 +54,14 @@ STRUGGLES: dict[str, list[Row]] = {
     "button without a submit": [*START, *lose(8, 3, sent=False), end(90, PAGE)],
     "four times, then elsewhere": [*START, *lose(8, 4), go(95, "/help", "push")],
     "a fourth try without an answer": [*START, *lose(8, 3), *fill(70), *send(76), end(110, PAGE)],
+    "pages are the answers of the visit": [go(0, "/claims"), READ, *PAGES, *lose(8, 3), end(90, PAGE)],
+    "the client says that the page changed": [
+        go(0, "/claims"),
+        READ,
+        *PAGES,
+        *[{**r, "responded": 1} if r["event_type"] == "click" else r for r in lose(8, 3)],
+        end(90, PAGE),
+    ],
     "behind polls": sorted(
         [
             *START,
@@ -73,6 +91,45 @@ CALM: dict[str, list[Row]] = {
         end(120, PAGE),
     ],
     "a collector without requests": [go(0, "/claims"), go(4, PAGE, "push"), *lose(8, 4), end(120, PAGE)],
+    "pages, and a collector without requests": [go(0, "/claims"), *PAGES, *lose(8, 4), end(120, PAGE)],
+    "one press that a page answered": [go(0, "/claims"), READ, *PAGES[2:], *lose(8, 4), end(120, PAGE)],
+    "pages that nobody pressed for": [
+        go(0, "/claims"),
+        READ,
+        go(2, "/claims/open", "back_forward"),
+        go(4, PAGE, "back_forward"),
+        *lose(8, 4),
+        end(120, PAGE),
+    ],
+    "pages, and data entry with a request": [
+        go(0, "/claims"),
+        READ,
+        *PAGES,
+        *sorted(
+            [*lose(8, 4), *[answer(14.8 + 20 * i, 201, 0.7, "/api/claims", route=PAGE) for i in range(4)]],
+            key=lambda r: int(r["ts"]),
+        ),
+        end(120, PAGE),
+    ],
+    "another button leads on, and the next form is sent": [
+        *START,
+        *lose(8, 3),
+        click(72, {"target_type": "button", "target_id": "by-hand", "target_label": "By hand"}, PAGE),
+        answer(72.5, 200, 0.4, "/graphql", route=PAGE),
+        go(72.7, "/claim/person", "push"),
+        field(76, "birth", "/claim/person"),
+        field(79, "street", "/claim/person"),
+        click(82, {"target_type": "button", "target_id": "onward", "target_label": "Send on"}, "/claim/person"),
+        submit(82.01, "/claim/person"),
+        answer(82.5, 200, 0.4, "/graphql", route="/claim/person"),
+        go(82.7, "/claim/sum", "push"),
+        field(86, "excess", "/claim/sum"),
+        click(88, {"target_type": "button", "target_id": "price", "target_label": "Price"}, "/claim/sum"),
+        submit(88.01, "/claim/sum"),
+        answer(88.5, 200, 0.4, "/graphql", route="/claim/sum"),
+        go(88.7, "/claim/price", "push"),
+        end(120, "/claim/price"),
+    ],
     "loaded anew long after": [
         *START,
         *[x for i in range(3) for x in (*fill(8 + 40 * i), *send(14 + 40 * i), go(30 + 40 * i, PAGE, "reload"))],
