@@ -140,12 +140,14 @@ def _compare_numbers(left: int, right: int) -> int:
 
 @dataclass(frozen=True)
 class Release:
-    """A version in an environment ('': in all). ``branch``: '' if nobody told it. ``at``: told time, else first sight."""
+    """A version in an environment ('': in all). ``branch``: '' if nobody named it. ``at``: time of release, else first sight;
+    ``is_added``: it is the former."""
 
     version: str
     environment: str = ""
     branch: str = ""
     at: datetime | None = None
+    is_added: bool = False
 
 
 class ReleaseOrder:
@@ -186,10 +188,14 @@ class ReleaseOrder:
         return order is not None and order >= 0
 
     def _find(self, version: str, environment: str) -> Release | None:
-        """What is known of the version in ``environment``, or in all; rather what was told with a branch, in any form of it."""
+        """What is known of the version in ``environment``, or in all: rather a release with a branch, in any form of its
+        version, then one without, then when sessions showed it."""
         exact = [found for place in (environment, "") if (found := self._known.get((place, version)))]
-        of_branch = next((found for found in exact if found.branch), None)
-        return of_branch or self._find_other_form(version, environment) or next(iter(exact), None)
+        of_branch = next((found for found in exact if found.branch), None) or self._find_other_form(
+            version, environment
+        )
+        added = (found for found in exact if found.is_added)
+        return of_branch or next(added, None) or next(iter(exact), None)
 
     def _find_other_form(self, version: str, environment: str) -> Release | None:
         """The first release with a branch that is the same by its numbers (`v2.5` for `2.5.0+33`); None if branches differ."""

@@ -26,10 +26,12 @@ _SEEN = text("""
 """)
 # A version may have been told with its branch in another form (`v2.5` for `2.5.0`) than sessions and fixes name it in.
 _RELEASES = text("""
-    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at FROM releases
+    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at, released_at IS NOT NULL AS is_added
+    FROM releases
     WHERE project = ANY(CAST(:projects AS text[])) AND version = ANY(CAST(:versions AS text[]))
     UNION
-    (SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at FROM releases
+    (SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at, released_at IS NOT NULL AS is_added
+    FROM releases
      WHERE project = ANY(CAST(:projects AS text[])) AND branch <> ''
      ORDER BY coalesce(released_at, first_seen) DESC LIMIT :limit)
 """)
@@ -64,7 +66,8 @@ def read_release_orders(
     known: dict[str, list[Release]] = {}
     values = {"projects": list(projects), "versions": list(versions), "limit": _MOST_RELEASES}
     for row in connection.execute(_RELEASES, values):
-        known.setdefault(row.project, []).append(Release(row.version, row.environment, row.branch, row.at))
+        release = Release(row.version, row.environment, row.branch, row.at, row.is_added)
+        known.setdefault(row.project, []).append(release)
     return {project: ReleaseOrder(releases) for project, releases in known.items()}
 
 

@@ -244,3 +244,16 @@ def test_a_branch_is_known_however_the_version_is_written_and_wherever_it_was_to
     assert show(store, "abcd", shown, MONDAY + 3 * DAY).regressed == ()
     store.releases.add_release(NewRelease("shop", "2.6.0", environment, "main", MONDAY + 4 * DAY), "ci")
     assert show(store, "abc", "2.6.0", MONDAY + 5 * DAY).regressed == (incident_id(),)
+
+
+@pytest.mark.parametrize("environment", ["", "production"])
+def test_the_time_of_a_release_counts_before_that_of_its_first_session(store: IncidentStore, environment: str) -> None:
+    show(store, "abc", "ab12cd3", MONDAY)
+    for number, version in enumerate(("deadbee", "c0ffee1")):
+        at = MONDAY + timedelta(hours=number + 1)
+        store.releases.add_release(NewRelease("shop", version, environment, at=at), "ci")
+    resolve(store, Fix("c0ffee1"), MONDAY + DAY)
+    # The older one is first seen after the fix.
+    assert show(store, "d", "c0ffee1", MONDAY + 2 * DAY).regressed == ()
+    assert show(store, "efgh", "deadbee", MONDAY + 3 * DAY).regressed == ()
+    assert show(store, "ef", "c0ffee1", MONDAY + 4 * DAY).regressed == (incident_id(),)
