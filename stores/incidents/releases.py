@@ -165,6 +165,11 @@ class ReleaseBook:
         with self._database.open_transaction() as connection:
             return [_build_release_json(row) for row in connection.execute(_LIST, values)]
 
+    def forget_senders(self) -> None:
+        """Delete the hashes of senders that were noted more than eight days ago, also where no session comes any more."""
+        with self._database.open_transaction() as connection:
+            connection.execute(_FORGET, {"days": _SOURCE_DAYS})
+
 
 def see_versions(connection: sa.Connection, sights: Sequence[VersionSight]) -> None:
     """Note when versions were first seen. Costs one look-up for those that are known.
