@@ -23,6 +23,8 @@ from incidents.owners import NO_OWNERS, OwnerRule, OwnerRules, Problem
 MAX_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1_000
 MAX_LINE: Final = 1_000
+MAX_PATTERNS: Final = 8
+"""Patterns of a rule: all of them must fit, and each doubles the places at which rules are compared."""
 ACCOUNT_KEYS: Final = ("jira", "linear-user", "linear-team")
 """Accounts of an owner that a definition (``@team = jira:…``) may name."""
 
@@ -100,6 +102,10 @@ class _Reader:
             return f"{wrong[0][:40]!r} is no owner; owners are @name or an e-mail address, after the patterns"
         if not conditions:
             return "no pattern stands before the owners"
+        if len(conditions) > MAX_PATTERNS:
+            return (
+                f"a rule has at most {MAX_PATTERNS} patterns, all of which must fit; else write a line for each pattern"
+            )
         patterns = []
         for condition in conditions:
             pattern = _read_pattern(condition)

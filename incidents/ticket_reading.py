@@ -108,13 +108,17 @@ def decide_effect(
     if since is not None and came_back_at is not None and since <= came_back_at:
         return "none"
     if meaning == "done":
-        return "resolve" if status in ("confirmed", "regressed") else "none"
+        # Done after all: what the ticket said before is taken back.
+        refused = status == "suppressed" and before.meaning == "wontDo"
+        return "resolve" if refused or status in ("confirmed", "regressed") else "none"
     return "suppress" if status in ("confirmed", "regressed", "resolved") else "none"
 
 
-def choose_fix(versions: Sequence[str], releases: Sequence[Release]) -> Fix:
+def choose_fix(versions: Sequence[str], releases: Sequence[Release], shown_in: Iterable[str] = ()) -> Fix:
     """Where the incident is fixed, by its ticket's fix versions: the oldest of those that the ``releases`` compare with.
 
+    ``shown_in``: versions of sessions that showed it so far. A ticket keeps the version of a fix that did not hold, and a
+    branch may have it longer than another: a version that is not newer than these is passed over if there is another one.
     A name that no release of the project compares with would silence the incident for good, and is no fix.
     """
     order = ReleaseOrder(releases)
@@ -129,7 +133,11 @@ def choose_fix(versions: Sequence[str], releases: Sequence[Release]) -> Fix:
         return order.compare(left, right) or 0
 
     fixed.sort(key=cmp_to_key(compare))
-    return Fix(fixed[0]) if fixed else NO_FIX
+    shown = list(shown_in)
+    for version in fixed:
+        if not any(order.is_not_older(other, version) for other in shown):
+            return Fix(version)
+    return Fix(fixed[-1]) if fixed else NO_FIX
 
 
 def describe_ticket_state(

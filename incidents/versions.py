@@ -15,6 +15,7 @@ MOST_DIGITS: Final = 6
 """Digits of a whole number without dots up to which it is a build number (own choice). A longer one may be a hash of digits."""
 
 _Identifier = tuple[int, int, str]
+_Order = tuple[tuple[int, ...], tuple[int, tuple[_Identifier, ...]]]
 
 # "app@2.5.0", "Web 2.5", "checkout-2.5.0": a name before dotted numbers.
 _NAMED = re.compile(r"^@?[A-Za-z][A-Za-z0-9 ._/-]*?[ _/@-](?=v?\d+\.\d)", re.ASCII)
@@ -48,7 +49,7 @@ class ParsedVersion(NamedTuple):
     build: str
 
     @property
-    def order(self) -> tuple[tuple[int, ...], tuple[int, tuple[_Identifier, ...]]]:
+    def order(self) -> _Order:
         """What sorts it."""
         return self.numbers, self.stage
 
@@ -139,19 +140,26 @@ def _compare_numbers(left: int, right: int) -> int:
 
 @dataclass(frozen=True)
 class Release:
-    """A version in an environment ('': in all). ``branch``: '' if nobody told it. ``at``: told time, else first sight."""
+    """A version in an environment ('': in all). ``branch``: '' if nobody named it. ``at``: time of release, else first sight;
+    ``is_added``: it is the former."""
 
     version: str
     environment: str = ""
     branch: str = ""
     at: datetime | None = None
+    is_added: bool = False
 
 
 class ReleaseOrder:
     """The order of versions in the environments of one project."""
 
     def __init__(self, releases: Iterable[Release] = ()) -> None:
-        self._known = {(release.environment, release.version): release for release in releases}
+        self._known: dict[tuple[str, str], Release] = {}
+        self._of_branches: dict[tuple[str, _Order], list[Release]] = {}
+        for release in releases:
+            self._known[release.environment, release.version] = release
+            if release.branch and (parsed := parse_version(release.version)):
+                self._of_branches.setdefault((release.environment, parsed.order), []).append(release)
 
     def compare(self, version: str, other: str, environment: str = "") -> int | None:
         """-1, 0 or 1, as `compare_versions`; names by their times in ``environment``; None: the order is unknown.
@@ -180,7 +188,28 @@ class ReleaseOrder:
         return order is not None and order >= 0
 
     def _find(self, version: str, environment: str) -> Release | None:
-        return self._known.get((environment, version)) or self._known.get(("", version))
+        """What is known of the version in ``environment``, or in all: rather a release with a branch, in any form of its
+        version, then one without, then when sessions showed it."""
+        exact = [found for place in (environment, "") if (found := self._known.get((place, version)))]
+        of_branch = next((found for found in exact if found.branch), None) or self._find_other_form(
+            version, environment
+        )
+        added = (found for found in exact if found.is_added)
+        return of_branch or next(added, None) or next(iter(exact), None)
+
+    def _find_other_form(self, version: str, environment: str) -> Release | None:
+        """The first release with a branch that is the same by its numbers (`v2.5` for `2.5.0+33`); None if branches differ."""
+        if (parsed := parse_version(version)) is None:
+            return None
+        for place in (environment, ""):
+            same = [
+                release
+                for release in self._of_branches.get((place, parsed.order), ())
+                if compare_versions(release.version, version) == 0
+            ]
+            if len({release.branch for release in same}) == 1:
+                return min(same, key=lambda release: (release.at is None, release.at and release.at.timestamp()))
+        return None
 
 
 def _compare_times(left: Release | None, right: Release | None) -> int | None:

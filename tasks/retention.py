@@ -85,7 +85,7 @@ def drop_dead_letters(keep: RetentionLimit) -> Counter[str]:
 
 @task(name="forget senders", **POLICY)
 def forget_senders() -> int:
-    """Delete the senders of detections that no longer count, expired receipts, and the salts of past days.
+    """Delete the senders of detections that no longer count, those of versions, expired receipts, and the salts of past days.
 
     Returns the number of detections. The TTL of the receipts would also delete them; the collector renews the salts each day.
     """
@@ -97,6 +97,7 @@ def forget_senders() -> int:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return 0
+    store.releases.forget_senders()
     return store.erasure.forget_sources(
         {p: rule.window_days for p, rule in confirm_rules(read_project_thresholds(store)).items()}
     )

@@ -24,10 +24,19 @@ _SEEN = text("""
         AND NOT d.suspect AND NOT d.key_suspect
     WHERE i.incident_id = ANY(CAST(:ids AS text[]))
 """)
+# A version may have been told with its branch in another form (`v2.5` for `2.5.0`) than sessions and fixes name it in.
 _RELEASES = text("""
-    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at FROM releases
+    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at, released_at IS NOT NULL AS is_added
+    FROM releases
     WHERE project = ANY(CAST(:projects AS text[])) AND version = ANY(CAST(:versions AS text[]))
+    UNION
+    (SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at, released_at IS NOT NULL AS is_added
+    FROM releases
+     WHERE project = ANY(CAST(:projects AS text[])) AND branch <> ''
+     ORDER BY coalesce(released_at, first_seen) DESC LIMIT :limit)
 """)
+_MOST_RELEASES: Final = 2_000
+"""Releases, the newest, among which other forms of a version are looked for."""
 
 
 def find_showing_versions(connection: sa.Connection, rows: "Sequence[sa.Row[Any]]") -> dict[str, list[SeenVersion]]:
@@ -55,8 +64,10 @@ def read_release_orders(
 ) -> Mapping[str, ReleaseOrder]:
     """The order of these ``versions`` in each of the ``projects`` that knows one of them."""
     known: dict[str, list[Release]] = {}
-    for row in connection.execute(_RELEASES, {"projects": list(projects), "versions": list(versions)}):
-        known.setdefault(row.project, []).append(Release(row.version, row.environment, row.branch, row.at))
+    values = {"projects": list(projects), "versions": list(versions), "limit": _MOST_RELEASES}
+    for row in connection.execute(_RELEASES, values):
+        release = Release(row.version, row.environment, row.branch, row.at, row.is_added)
+        known.setdefault(row.project, []).append(release)
     return {project: ReleaseOrder(releases) for project, releases in known.items()}
 
 

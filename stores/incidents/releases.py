@@ -96,8 +96,8 @@ _LATER = text("""
     ORDER BY at, environment, version
 """)
 _SHOWN = text("""
-    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at FROM releases
-    WHERE project = ANY(CAST(:projects AS text[])) ORDER BY at DESC, environment, version
+    SELECT project, environment, version, branch, coalesce(released_at, first_seen) AS at, released_at IS NOT NULL AS is_added
+    FROM releases WHERE project = ANY(CAST(:projects AS text[])) ORDER BY at DESC, environment, version
 """)
 
 
@@ -164,6 +164,11 @@ class ReleaseBook:
         values = {"project": project, "environment": environment, "limit": min(limit, MOST_LISTED)}
         with self._database.open_transaction() as connection:
             return [_build_release_json(row) for row in connection.execute(_LIST, values)]
+
+    def forget_senders(self) -> None:
+        """Delete the hashes of senders that were noted more than eight days ago, also where no session comes any more."""
+        with self._database.open_transaction() as connection:
+            connection.execute(_FORGET, {"days": _SOURCE_DAYS})
 
 
 def see_versions(connection: sa.Connection, sights: Sequence[VersionSight]) -> None:
@@ -264,7 +269,8 @@ def read_known_releases(connection: sa.Connection, projects: Sequence[str]) -> d
     known: dict[str, list[Release]] = {}
     if projects:
         for row in connection.execute(_SHOWN, {"projects": sorted(set(projects))}):
-            known.setdefault(row.project, []).append(Release(row.version, row.environment, row.branch, row.at))
+            release = Release(row.version, row.environment, row.branch, row.at, row.is_added)
+            known.setdefault(row.project, []).append(release)
     return known
 
 

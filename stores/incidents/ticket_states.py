@@ -246,13 +246,13 @@ def _act(
     """Move the incident as a person would, in the tracker's name. Sessions after a fix that was learnt late count at once."""
     incident_id = row.incident_id
     if action == "resolve":
-        fix, at = _find_fix(connection, change), _find_fix_time(change, ticket)
+        if row.status == "suppressed":
+            _move(connection, change, row, "reopen")
+            row = incident_record.lock_incident_row(connection, incident_id, None)
+        fix, at = _find_fix(connection, change, row), _find_fix_time(change, ticket)
         incident_resolution.resolve_incident(connection, row, fix, change.words, change.tracker, at)
     else:
-        before = incident_settle.build_incident_state(row)
-        state, entry = lifecycle.apply_action(before, action, change.words, change.tracker, now=datetime.now(UTC))
-        incident_settle.write_incident_state(connection, incident_id, state)
-        incident_settle.write_incident_history(connection, [(incident_id, entry)])
+        _move(connection, change, row, action)
     if action == "reopen":
         # The tracker that says so needs no report of it; the others get one.
         connection.execute(_SAME_GENERATION, {"incident_id": incident_id, "tracker": change.tracker})
@@ -260,16 +260,24 @@ def _act(
     incident_settle.settle_incidents(connection, {incident_id: moved}, rules, [])
 
 
-def _find_fix(connection: sa.Connection, change: _Change) -> Fix:
+def _move(connection: sa.Connection, change: _Change, row: "sa.Row[Any]", action: Action) -> None:
+    before = incident_settle.build_incident_state(row)
+    state, entry = lifecycle.apply_action(before, action, change.words, change.tracker, now=datetime.now(UTC))
+    incident_settle.write_incident_state(connection, row.incident_id, state)
+    incident_settle.write_incident_history(connection, [(row.incident_id, entry)])
+
+
+def _find_fix(connection: sa.Connection, change: _Change, row: "sa.Row[Any]") -> Fix:
     if not change.reading.versions:
         return NO_FIX
     known = releases.read_known_releases(connection, [change.due.project])
-    return choose_fix(change.reading.versions, known.get(change.due.project, []))
+    shown_in = row.facets.get("appVersions", {})
+    return choose_fix(change.reading.versions, known.get(change.due.project, []), shown_in)
 
 
 def _adopt_fix(connection: sa.Connection, change: _Change, row: "sa.Row[Any]") -> None:
     """The fix version was told after the ticket was closed, or changed."""
-    fix = _find_fix(connection, change)
+    fix = _find_fix(connection, change, row)
     if fix != NO_FIX:
         incident_resolution.set_fix(connection, row, fix, change.words, change.tracker)
 

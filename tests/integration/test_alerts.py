@@ -283,6 +283,22 @@ def test_a_refusal_is_repeated_later_without_a_note(store: IncidentStore, hook: 
     assert [REPEATED in text for text in hook.texts] == [False]
 
 
+@pytest.mark.parametrize(("status", "noted"), [(500, True), (502, True), (504, True), (503, False), (400, False)])
+@pytest.mark.parametrize("channel", ["ops", "chat"])
+def test_a_failure_behind_which_the_message_may_have_arrived_is_repeated_with_a_note(
+    channel: str, status: int, noted: bool, store: IncidentStore, hook: FakeWebhook, setting: Any, postgres_url: str
+) -> None:
+    with FakeSlack() as slack:
+        setting(alert_urls=f"ops={hook.channel} chat={slack.channel}", alert_slack_url=slack.api)
+        fake: FakeWebhook | FakeSlack = hook if channel == "ops" else slack
+        fake.faults.append(Fault(lambda _: True, Answer(status, {})))
+        confirm(store)
+        assert str(status) in str(run(channel).error)
+        hasten(postgres_url)
+        run(channel)
+        assert [REPEATED in text for text in fake.texts] == [noted]
+
+
 def test_a_redirect_is_not_followed(store: IncidentStore, hook: FakeWebhook) -> None:
     with FakeWebhook() as other:
         hook.faults.append(

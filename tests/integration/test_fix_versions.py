@@ -229,3 +229,31 @@ def test_names_that_cannot_be_such_are_refused(store: IncidentStore, broken: dic
     for fix in ({"version": "1", "next_release": True}, {"environment": "production"}, {"version": "1\x002"}):
         with pytest.raises(FixError):
             Fix(**fix)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("environment", ["", "production"])
+@pytest.mark.parametrize(("fix", "shown"), [("2.4.1", "2.5.0"), ("v2.4.1", "2.5.0"), ("2.4.1", "shop@2.5.0")])
+def test_a_branch_is_known_however_the_version_is_written_and_wherever_it_was_told(
+    store: IncidentStore, environment: str, fix: str, shown: str
+) -> None:
+    """2.5.0 of the main branch came out before the hotfix, so it need not have it."""
+    show(store, "abc", "2.4.0", MONDAY)
+    store.releases.add_release(NewRelease("shop", "2.5.0", environment, "main", MONDAY + DAY), "ci")
+    store.releases.add_release(NewRelease("shop", "2.4.1", environment, "hotfix/2.4", MONDAY + 2 * DAY), "ci")
+    resolve(store, Fix(fix), MONDAY + 2 * DAY)
+    assert show(store, "abcd", shown, MONDAY + 3 * DAY).regressed == ()
+    store.releases.add_release(NewRelease("shop", "2.6.0", environment, "main", MONDAY + 4 * DAY), "ci")
+    assert show(store, "abc", "2.6.0", MONDAY + 5 * DAY).regressed == (incident_id(),)
+
+
+@pytest.mark.parametrize("environment", ["", "production"])
+def test_the_time_of_a_release_counts_before_that_of_its_first_session(store: IncidentStore, environment: str) -> None:
+    show(store, "abc", "ab12cd3", MONDAY)
+    for number, version in enumerate(("deadbee", "c0ffee1")):
+        at = MONDAY + timedelta(hours=number + 1)
+        store.releases.add_release(NewRelease("shop", version, environment, at=at), "ci")
+    resolve(store, Fix("c0ffee1"), MONDAY + DAY)
+    # The older one is first seen after the fix.
+    assert show(store, "d", "c0ffee1", MONDAY + 2 * DAY).regressed == ()
+    assert show(store, "efgh", "deadbee", MONDAY + 3 * DAY).regressed == ()
+    assert show(store, "ef", "c0ffee1", MONDAY + 4 * DAY).regressed == (incident_id(),)

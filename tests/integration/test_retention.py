@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from sqlalchemy import text
 
 from blocks import documents
 from flows.retention import retention
 from stores.incidents.incident_store import Cursor, IncidentStore, TouchedSession
+from stores.incidents.releases import SeenVersions, VersionKey, VersionSight
 from tasks import connections
 from tests.rows import lines, row
 
@@ -147,3 +149,17 @@ def test_without_an_event_store_nothing_is_dropped(configured: None, monkeypatch
 def artifact() -> Any:
     with get_client(sync_client=True) as client:
         return client.read_artifacts(limit=1, sort="CREATED_DESC")[0].data  # type: ignore[arg-type]
+
+
+def test_the_sender_of_a_version_is_forgotten_after_eight_days_also_where_nobody_sends(configured: None) -> None:
+    store = incidents()
+    store.migrate()
+    keys = [VersionKey("shop", "production", version) for version in ("old", "new")]
+    with store._database.open_transaction() as connection:
+        seen = SeenVersions(connection)
+        known = seen.see_versions([VersionSight(*key, datetime.now(UTC)) for key in keys])
+        seen.note_sources(known, {key: [[number]] for number, key in enumerate(keys, 1)})
+        connection.execute(text("UPDATE releases SET noted_at = now() - interval '9 days' WHERE version = 'old'"))
+    assert retention(return_state=True).name == "Completed"
+    with store._database.open_transaction() as connection:
+        assert dict(connection.execute(text("SELECT version, sources FROM releases")).all()) == {"old": [], "new": [2]}

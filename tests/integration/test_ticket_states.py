@@ -201,6 +201,24 @@ def test_wont_do_suppresses_and_opening_it_again_reopens_without_a_word_to_the_t
     assert count_comments(site) == 0
 
 
+def test_a_ticket_that_is_done_after_all_resolves_what_it_suppressed(site: Any) -> None:
+    confirmed("pay", "login")
+    run()
+    refuse(site, ticket_of()["key"])
+    read()
+    assert status() == "suppressed"
+    finish(site, ticket_of()["key"])
+    read()
+    assert (status(), last_line()[0]) == ("resolved", site.name)
+    again("later")
+    assert status() == "regressed"
+    # What a person suppressed stays so.
+    store().ledger.apply_action(incident_id("login"), "suppress", "not ours", "eve")
+    finish(site, ticket_of("login")["key"])
+    read()
+    assert status("login") == "suppressed"
+
+
 def test_a_duplicate_is_merged_into_the_incident_of_the_other_ticket(site: Any) -> None:
     confirmed("pay", "login")
     run()

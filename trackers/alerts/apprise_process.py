@@ -19,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from core.errors import PermanentError
+from trackers.alerts.schemes import UNSURE_STATUSES
 from trackers.http_errors import seconds_until_retry
 from trackers.transport import Reach, is_this_machine
 
@@ -38,7 +39,7 @@ class _Attempt:
     @property
     def doubtful(self) -> bool:
         """Whether a part of it arrived, or may have arrived."""
-        if any(status < 300 for status in self.statuses):
+        if any(status < 300 or status in UNSURE_STATUSES for status in self.statuses):
             return True
         return self.connected and not self.statuses
 
@@ -161,7 +162,7 @@ def _send_request(plugin: Any, guard: _Guard, request: dict[str, Any]) -> dict[s
     form = str(getattr(plugin.notify_format, "value", plugin.notify_format))
     form = form if form in request["bodies"] else "text"
     if isinstance(getattr(plugin, "payload_extras", None), dict):
-        # Of JSON, XML and forms: the same in each repetition, so that the receiver can tell.
+        # Of JSON, XML and forms: a request that a proxy repeats has the same one, so that the receiver can tell.
         plugin.payload_extras["messageId"] = request["messageId"]
     sender = Apprise()
     sender.add(plugin)

@@ -60,7 +60,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Message:
-    """A message before it takes the form of a channel. ``message_id``: the same in each repetition of one message's rows."""
+    """A message before it takes the form of a channel. ``message_id``: of one sending; another attempt has another."""
 
     title: str
     notes: tuple[str, ...]

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from core.errors import PermanentError
 from trackers.alerts.channel import ChannelContext, GoneMessage, NotSent
 from trackers.alerts.message import Message, render_slack
-from trackers.alerts.schemes import list_secret_parts
+from trackers.alerts.schemes import UNSURE_STATUSES, list_secret_parts
 from trackers.http_errors import ANSWER_SECONDS, CONNECT_SECONDS, seconds_until_retry, to_safe_line
 from trackers.transport import httpx_client, is_this_machine
 
@@ -82,9 +82,10 @@ class _Client:
 
     def refuse(self, reason: str, answer: httpx.Response) -> NotSent:
         """The error for an answer that is a refusal."""
+        doubtful = answer.status_code in UNSURE_STATUSES
         is_limit = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
         wait = seconds_until_retry(answer.headers, is_limit=is_limit)
-        return NotSent(to_safe_line(reason, self._secrets), doubtful=False, wait_s=wait)
+        return NotSent(to_safe_line(reason, self._secrets), doubtful=doubtful, wait_s=wait)
 
     def close(self) -> None:
         """Close the connections."""

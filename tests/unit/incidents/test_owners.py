@@ -133,6 +133,7 @@ def test_a_rule_without_owners_leaves_it_to_nobody() -> None:
         ("*.js @a", "no pattern"),
         ("/checkout @a /more", "'/more' is no owner"),
         ("@a", "no pattern stands before"),
+        (" ".join(f"/page{n}/" for n in range(40)) + " @a", "at most 8 patterns, all of which must fit"),
         ('control:"Pay @a', "quotation mark"),
         ("control: @a", "has no pattern"),
         ("endpoint:api @a", "begins with / or is"),

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from incidents.ticket_reading import KnownState, TicketReading, decide_effect, find_meaning, parse_state_rules
+from incidents.ticket_reading import (
+    KnownState,
+    TicketReading,
+    choose_fix,
+    decide_effect,
+    find_meaning,
+    parse_state_rules,
+)
+from incidents.versions import Release
 
 MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
 
@@ -72,6 +80,7 @@ def effect(before: Any, meaning: Any, status: Any, **changes: Any) -> str:
         ("open", "done", "regressed", "resolve"),
         ("open", "done", "resolved", "none"),
         ("open", "done", "suppressed", "none"),
+        ("wontDo", "done", "suppressed", "resolve"),
         ("open", "wontDo", "confirmed", "suppress"),
         ("done", "wontDo", "resolved", "suppress"),
         ("open", "duplicate", "confirmed", "merge"),
@@ -97,3 +106,20 @@ def test_the_same_state_is_no_change_and_a_second_closing_is_one() -> None:
 def test_a_ticket_that_was_closed_before_the_incident_came_back_says_nothing_of_it() -> None:
     assert effect("open", "done", "regressed", came_back=MONDAY + timedelta(minutes=1)) == "none"
     assert effect("open", "done", "regressed", came_back=MONDAY - timedelta(minutes=1)) == "resolve"
+
+
+@pytest.mark.parametrize(
+    ("versions", "shown_in", "wanted"),
+    [
+        (["2.6.1", "2.5"], ["2.4.0"], "2.5"),
+        (["2.6.1", "2.5"], ["2.4.0", "2.6.0"], "2.6.1"),  # it came back in 2.6.0
+        (["2.4.1", "2.5.1"], ["2.4.0", "2.5.0"], "2.5.1"),  # the hotfix of a branch, and that of the other one
+        (["2.5"], ["2.6.0", "nightly", ""], "2.5"),
+        (["2.4", "2.5"], ["2.6.0"], "2.5"),
+        (["Big bang"], ["2.6.0"], ""),
+    ],
+)
+def test_of_several_fix_versions_the_oldest_that_did_not_show_it_counts(
+    versions: list[str], shown_in: list[str], wanted: str
+) -> None:
+    assert choose_fix(versions, [Release("2.4.0"), Release("2.6.0")], shown_in).version == wanted

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from incidents.alerts import AlertedIncident, AlertRow
 from trackers.alerts.message import (
@@ -15,6 +16,7 @@ from trackers.alerts.message import (
     render_slack,
     strip_markup,
 )
+from trackers.alerts.schemes import list_secret_parts
 
 PAGES = "https://furrow.test"
 HOSTILE = '<!channel> <@U123> @everyone <b>x</b> [x](http://evil.test) *b* www.evil.test "q" \u202egnp'
@@ -110,3 +112,8 @@ def test_a_digest() -> None:
         [alert("digest", incident=None, facts=facts | {"worst": [], "back": [], "proven": []})], PAGES
     )
     assert "Nothing new" in render_plain(empty)
+
+
+def test_a_secret_is_known_as_it_is_written_and_as_it_is_meant() -> None:
+    parts = list_secret_parts(SecretStr("mailtos://furrow:p%40ss%2Fword@mail.example.com?to=a@example.com"))
+    assert {"p%40ss%2Fword", "p@ss/word"} <= set(parts)
