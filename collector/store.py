@@ -18,6 +18,7 @@ from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status, VersionChanged
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
+from incidents.owners import OwnerRules
 from incidents.releases import NewRelease, ReleaseRecord
 from incidents.verdicts import (
     ExemptionRecord,
@@ -131,6 +132,12 @@ class RouteRuleSource(Protocol):
     """Reads what the routes of projects show."""
 
     def read_rules(self, projects: Sequence[str]) -> "dict[str, RouteRules]": ...
+
+
+class OwnerIndex(Protocol):
+    """Keeps who owns which incident, for lists by owner."""
+
+    def bring_up_to_date(self, rules: OwnerRules) -> int: ...
 
 
 class AlertOutbox(Protocol):
@@ -272,6 +279,8 @@ class Incidents(Protocol):
     def releases(self) -> ReleaseBook: ...
     @property
     def routes(self) -> RouteRuleSource: ...
+    @property
+    def owners(self) -> OwnerIndex: ...
     @property
     def alert_outbox(self) -> AlertOutbox: ...
     @property

@@ -1,6 +1,5 @@
 """`furrow incidents`: read incidents and act on them, over the collector's API for operators."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -17,7 +16,6 @@ from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
     format_minute,
-    is_wide,
     out,
     print_facts,
     print_json,
@@ -25,12 +23,11 @@ from furrow.cli.common import (
     styled_text,
 )
 from furrow.cli.impact_facts import list_impact_facts
+from furrow.cli.incident_table import print_incident_list, style_status
 from furrow.cli.ticket_lines import describe_ticket
 from furrow.clients.operator_api import OperatorApi, check_url
-from incidents.incident import ExampleSession, Incident, OwnedIncident, OwnedIncidentDetail, TicketRecord
+from incidents.incident import ExampleSession, OwnedIncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
-
-_STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
 app = typer.Typer(no_args_is_help=True, help="Read incidents and act on them.")
 
@@ -75,6 +72,14 @@ def list_incidents(
         list[str] | None, typer.Option("--severity", help="Critical, High, Medium or Low; repeatable.")
     ] = None,
     route: Annotated[str, typer.Option("--route", help="Only this route pattern, like /orders/:id.")] = "",
+    owner: Annotated[
+        str,
+        typer.Option("--owner", help="Only incidents of this person or team, by assignment or by the rules of owners."),
+    ] = "",
+    owned: Annotated[
+        bool | None,
+        typer.Option("--owned/--not-owned", help="Only incidents with an owner, or without one.", show_default=False),
+    ] = None,
     since: Annotated[
         str, typer.Option("--since", help="Only incidents last seen at or after this time: RFC 3339 with a time zone.")
     ] = "",
@@ -112,6 +117,8 @@ def list_incidents(
         "project": project,
         "severity": ",".join(severity or ()),
         "route": route,
+        "owner": owner,
+        "owned": "" if owned is None else str(owned).lower(),
         "since": since,
         "minScore": "" if min_score is None else str(min_score),
         "exported": "" if exported is None else str(exported).lower(),
@@ -128,7 +135,7 @@ def list_incidents(
     if as_json:
         print_json(page)
         return
-    _print_incident_list(page["incidents"])
+    print_incident_list(page["incidents"])
     first, last, total = page["offset"] + 1, page["offset"] + len(page["incidents"]), page["total"]
     out.print(
         f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents on this page ({total:,} match)"
@@ -309,64 +316,15 @@ def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
         print_json(incident)
         return
     out.print(
-        styled_text(incident["incidentId"]), _style_status(incident), styled_text(incident["title"]), soft_wrap=True
+        styled_text(incident["incidentId"]), style_status(incident), styled_text(incident["title"]), soft_wrap=True
     )
-
-
-def _style_status(incident: Incident) -> Text:
-    return styled_text(incident["status"], _STYLES.get(incident["status"], ""))
-
-
-def _print_incident_list(incidents: list[OwnedIncident]) -> None:
-    if is_wide():
-        out.print(_make_incident_table(incidents))
-        return
-    for incident in incidents:
-        head = Text.assemble(styled_text(incident["priority"]), " ", _style_status(incident), " ")
-        sessions = format_count(incident["affectedSessions"], "session")
-        still_open = f", {incident['openSessions']:,} open" if incident["openSessions"] else ""
-        affected = f"{sessions}{still_open}, {format_count(incident['affectedUsers'], 'user')}"
-        out.print(
-            head,
-            styled_text(
-                f"{affected}, last seen {format_minute(incident['lastSeen'])}{_format_ticket_keys(incident)}", "dim"
-            ),
-        )
-        out.print(styled_text(f"  {incident['title']}", "bold"))
-        # Not wrapped, so that it can be copied.
-        out.print(styled_text(f"  {incident['incidentId']}"), soft_wrap=True)
-
-
-def _make_incident_table(incidents: list[OwnedIncident]) -> Table:
-    columns: dict[str, Callable[[OwnedIncident], Text]] = {
-        "": lambda incident: styled_text(incident["priority"]),
-        "status": _style_status,
-        "incident": lambda incident: styled_text(incident["incidentId"]),
-        "what fails": lambda incident: styled_text(incident["title"] + _format_ticket_keys(incident)),
-        "sessions": lambda incident: styled_text(f"{incident['affectedSessions']:,}"),
-        "open": lambda incident: styled_text(f"{incident['openSessions']:,}" if incident["openSessions"] else ""),
-        "users": lambda incident: styled_text(f"{incident['affectedUsers']:,}"),
-        "last seen (UTC)": lambda incident: styled_text(format_minute(incident["lastSeen"])),
-    }
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for name in columns:
-        is_number, is_prose = name in ("sessions", "open", "users"), name == "what fails"
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=not is_prose, overflow="fold")
-    for incident in incidents:
-        table.add_row(*(cell(incident) for cell in columns.values()))
-    return table
-
-
-def _format_ticket_keys(incident: Incident) -> str:
-    keys = [ticket["key"] for ticket in incident["tickets"] if ticket["key"]]
-    return f" [{', '.join(keys)}]" if keys else ""
 
 
 def _print_incident(incident: OwnedIncidentDetail, pages_url: str) -> None:
     out.print(styled_text(incident["title"], "bold"))
     out.print(
         styled_text(incident["incidentId"]),
-        _style_status(incident),
+        style_status(incident),
         styled_text(f"{incident['severity']} {incident['priority']}"),
         soft_wrap=True,
     )

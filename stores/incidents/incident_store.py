@@ -34,6 +34,7 @@ from stores.incidents.incident_flood import Flood, FloodGate
 from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_merge import IncidentMerger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
+from stores.incidents.incident_owners import OwnerIndex
 from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
 from stores.incidents.incident_review import ReviewReader
@@ -91,6 +92,7 @@ class IncidentStore:
         self.incidents = IncidentReader(database)
         self.merger = IncidentMerger(database)
         self.routes = ProjectRoutes(database)
+        self.owners = OwnerIndex(database)
         self.releases = ReleaseBook(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
