@@ -14,6 +14,7 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.roles import Scope
+from incidents.alerts import Snooze
 from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status, VersionChanged
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from incidents.fixes import Fix
     from incidents.incident import IncidentDetail
     from stores.incidents.audit_log import AuditPage, AuditPlace
+    from stores.incidents.channel_tests import ChannelTest
     from stores.incidents.incident_review import (
         CursorPage,
         DeadSession,
@@ -144,6 +146,8 @@ class AlertOutbox(Protocol):
     """Snoozes incidents."""
 
     def snooze_incident(self, incident_id: str, until: datetime, actor: str, reason: str = "") -> None: ...
+    def wake_incident(self, incident_id: str, actor: str) -> bool: ...
+    def find_snooze(self, incident_id: str) -> Snooze | None: ...
 
 
 class ProjectSource(KeySource, Protocol):
@@ -228,6 +232,13 @@ class TrackerChecks(Protocol):
     def list_checks(self) -> "list[TrackerCheck]": ...
 
 
+class ChannelTests(Protocol):
+    """Tests of the channels of alerts."""
+
+    def ask_for_test(self, actor: str) -> None: ...
+    def read_test(self) -> "ChannelTest | None": ...
+
+
 class SavedViews(Protocol):
     """Named filters of the list of incidents."""
 
@@ -297,6 +308,8 @@ class Incidents(Protocol):
     def views(self) -> SavedViews: ...
     @property
     def checks(self) -> TrackerChecks: ...
+    @property
+    def channel_tests(self) -> ChannelTests: ...
     @property
     def verdicts(self) -> VerdictLedger: ...
     @property

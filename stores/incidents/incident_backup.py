@@ -57,6 +57,7 @@ NOT_KEPT = (
     "sign_in_links",
     "silences",
     "tracker_checks",
+    "alert_tests",
     "tracker_gates",
     "counted_visits",
     "incident_counts",

@@ -27,6 +27,7 @@ from stores.incidents import incident_schema
 from stores.incidents.alert_outbox import AlertOutbox
 from stores.incidents.alert_search import AlertSearch
 from stores.incidents.audit_log import AuditLog
+from stores.incidents.channel_tests import ChannelTests
 from stores.incidents.exemption_ledger import ExemptionLedger
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
@@ -113,6 +114,7 @@ class IncidentStore:
         self.edits = SettingEdits(database)
         self.views = SavedViews(database)
         self.checks = TrackerChecks(database)
+        self.channel_tests = ChannelTests(database)
         self.verdicts = VerdictLedger(database)
         self.exemptions = ExemptionLedger(database)
 

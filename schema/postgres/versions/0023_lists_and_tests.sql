@@ -25,3 +25,13 @@ CREATE TRIGGER incidents_of_other_owners AFTER UPDATE OF project, failure_point,
     EXECUTE FUNCTION forget_incident_owners();
 
 INSERT INTO incident_owners (incident_id) SELECT incident_id FROM incidents;
+
+-- The last test of the channels of alerts that a person asked for on the page of settings; the next run of `alerts` sends it.
+--   answers  a list of {"channel", "sent", "answer"}
+CREATE TABLE alert_tests (
+    is_only      boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    asked_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    asked_by     text NOT NULL,
+    answered_at  timestamptz,
+    answers      jsonb NOT NULL DEFAULT '[]'
+);

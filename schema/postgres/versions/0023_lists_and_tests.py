@@ -1,4 +1,4 @@
-"""Who owns which incident, for lists by owner."""
+"""Who owns which incident, for lists by owner; and tests of the channels of alerts."""
 
 from pathlib import Path
 
