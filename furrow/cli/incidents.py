@@ -13,6 +13,7 @@ from core.kept_secrets import OPERATOR_KEY, known_development_key
 from core.known_projects import check_project
 from core.plurals import format_count
 from core.settings import Settings
+from furrow.cli import incident_filters
 from furrow.cli.common import (
     AsJson,
     format_minute,
@@ -63,41 +64,16 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
 
 @app.command("list")
 def list_incidents(
-    status: Annotated[
-        list[str] | None,
-        typer.Option("--status", help="draft, confirmed, resolved, regressed or suppressed; repeatable."),
-    ] = None,
-    project: Annotated[str, typer.Option("--project", help="Only this project.")] = "",
-    severity: Annotated[
-        list[str] | None, typer.Option("--severity", help="Critical, High, Medium or Low; repeatable.")
-    ] = None,
-    route: Annotated[str, typer.Option("--route", help="Only this route pattern, like /orders/:id.")] = "",
-    owner: Annotated[
-        str,
-        typer.Option("--owner", help="Only incidents of this person or team, by assignment or by the rules of owners."),
-    ] = "",
-    owned: Annotated[
-        bool | None,
-        typer.Option("--owned/--not-owned", help="Only incidents with an owner, or without one.", show_default=False),
-    ] = None,
-    since: Annotated[
-        str, typer.Option("--since", help="Only incidents last seen at or after this time: RFC 3339 with a time zone.")
-    ] = "",
-    min_score: Annotated[
-        int | None, typer.Option("--min-score", min=0, max=100, help="Only incidents with at least this highest score.")
-    ] = None,
-    exported: Annotated[
-        bool | None,
-        typer.Option(
-            "--exported/--not-exported", help="Only incidents with a ticket, or without one.", show_default=False
-        ),
-    ] = None,
-    held: Annotated[
-        bool | None,
-        typer.Option(
-            "--held/--not-held", help="Only incidents held back from export in a flood, or not.", show_default=False
-        ),
-    ] = None,
+    status: incident_filters.Statuses = None,
+    project: incident_filters.Project = "",
+    severity: incident_filters.Severities = None,
+    route: incident_filters.Route = "",
+    owner: incident_filters.Owner = "",
+    owned: incident_filters.Owned = None,
+    since: incident_filters.Since = "",
+    min_score: incident_filters.MinScore = None,
+    exported: incident_filters.Exported = None,
+    held: incident_filters.Held = None,
     withdrawn: Annotated[
         bool,
         typer.Option("--withdrawn", help="Only drafts that open sessions made and no session shows any more."),
@@ -112,24 +88,24 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, by default the most recent first."""
-    filters = {
-        "status": ",".join(status or ()),
-        "project": project,
-        "severity": ",".join(severity or ()),
-        "route": route,
-        "owner": owner,
-        "owned": "" if owned is None else str(owned).lower(),
-        "since": since,
-        "minScore": "" if min_score is None else str(min_score),
-        "exported": "" if exported is None else str(exported).lower(),
-        "held": "" if held is None else str(held).lower(),
-        "withdrawn": "true" if withdrawn else "",
-        "sort": sort,
-        "limit": str(limit),
-        "offset": str(offset),
-    }
+    filters = incident_filters.make_filters(
+        status=status,
+        project=project,
+        severity=severity,
+        route=route,
+        owner=owner,
+        owned=owned,
+        since=since,
+        minScore=min_score,
+        exported=exported,
+        held=held,
+        withdrawn=withdrawn or None,
+        sort=sort,
+        limit=limit,
+        offset=offset,
+    )
     with connect_to_collector(url, key) as api:
-        page = api.list_incidents({name: value for name, value in filters.items() if value})
+        page = api.list_incidents(filters)
         if not page["total"]:
             check_project(project, api.list_projects() or [project])
     if as_json:
