@@ -58,6 +58,7 @@ NOT_KEPT = (
     "silences",
     "tracker_checks",
     "alert_tests",
+    "ticket_file_checks",
     "tracker_gates",
     "counted_visits",
     "incident_counts",

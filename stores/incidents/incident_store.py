@@ -49,6 +49,7 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_file_checks import TicketFileChecks
 from stores.incidents.ticket_states import TicketStates
 from stores.incidents.ticket_upkeep import TicketUpkeep
 from stores.incidents.tracker_checks import TrackerChecks
@@ -100,6 +101,7 @@ class IncidentStore:
         self.tickets = TicketUpkeep(database)
         self.states = TicketStates(database)
         self.gates = TrackerGates(database)
+        self.file_checks = TicketFileChecks(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
         self.alert_outbox = AlertOutbox(database)

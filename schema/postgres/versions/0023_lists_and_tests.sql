@@ -35,3 +35,13 @@ CREATE TABLE alert_tests (
     answered_at  timestamptz,
     answers      jsonb NOT NULL DEFAULT '[]'
 );
+
+-- What a tracker said of the whole file of ticket fields, asked once for each content of the file and other settings of the tracker.
+--   access   what identifies them (`identify_access` of tasks/connections.py)
+--   problem  what is wrong, in the tracker's words; '': nothing
+CREATE TABLE ticket_file_checks (
+    tracker     text COLLATE "C" PRIMARY KEY,
+    access      text NOT NULL,
+    problem     text NOT NULL,
+    checked_at  timestamptz NOT NULL DEFAULT now()
+);
