@@ -337,10 +337,10 @@ def _list_types(annotation: object) -> tuple[object, ...]:
 
 
 def owners_to_text(value: object) -> str:
-    """An object of names and lists of names as lines; another stored value, which is not valid, as JSON."""
+    """An object of names and lists of names as lines, sorted; another stored value, which is not valid, as JSON."""
     if not isinstance(value, dict) or not is_owner_map(value):
         return _to_text(value)
-    return "\n".join(f"{owner} = {', '.join(names)}" for owner, names in value.items())
+    return "\n".join(f"{owner} = {', '.join(names)}" for owner, names in sorted(value.items()))
 
 
 def _to_text(value: object) -> str:
