@@ -37,6 +37,12 @@ KEY: Final = "bench-pages-operator-key"
 _DEPTH: Final = 100
 """Pages of 50 incidents after which a deep page begins."""
 _PATIENCE_S: Final = 60
+_OWNERS: Final = """\
+/area-0/ # nobody
+/area-1/ # nobody
+/area-7/ @area-7
+* @web
+"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,9 @@ def list_addresses(size: Size, client: httpx.Client) -> dict[str, str]:
         "environment": {"environment": "staging", "sort": "-affectedUsers"},
         "project, exported": {"project": "shop", "exported": "true", "status": "confirmed"},
         "not exported": {"exported": "false", "status": "all"},
+        "owner, few": {"status": "all", "owner": "@area-7"},
+        "owner, many": {"status": "all", "owner": "@web"},
+        "no owner": {"status": "all", "owned": "false"},
         "route": {"status": "all", "route": "/area-7/page-7"},
         "score, severity": {"minScore": "95", "severity": "Critical,High"},
     }
@@ -165,7 +174,10 @@ def open_filled_store(directory: Path, size: Size) -> Iterator[str]:
 
 @contextmanager
 def _serve_collector(directory: Path, url: str) -> Iterator[tuple[httpx.Client, int]]:
+    owners = directory / "OWNERS"
+    owners.write_text(_OWNERS, encoding="utf-8")
     config = {
+        "owners_file": str(owners),
         "spool_dir": str(directory / "spool"),
         "user_salt": "bench",
         "port": 0,

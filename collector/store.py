@@ -15,10 +15,12 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.roles import Scope
+from incidents.alerts import Snooze
 from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status, VersionChanged
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
+from incidents.owners import OwnerRules
 from incidents.releases import NewRelease, ReleaseRecord
 from incidents.verdicts import (
     ExemptionRecord,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from incidents.fixes import Fix
     from incidents.incident import IncidentDetail
     from stores.incidents.audit_log import AuditPage, AuditPlace
+    from stores.incidents.channel_tests import ChannelTest
     from stores.incidents.incident_review import (
         CursorPage,
         DeadSession,
@@ -140,10 +143,18 @@ class RouteRuleSource(Protocol):
     def read_rules(self, projects: Sequence[str]) -> "dict[str, RouteRules]": ...
 
 
+class OwnerIndex(Protocol):
+    """Keeps who owns which incident, for lists by owner."""
+
+    def bring_up_to_date(self, rules: OwnerRules) -> int: ...
+
+
 class AlertOutbox(Protocol):
     """Snoozes incidents."""
 
     def snooze_incident(self, incident_id: str, until: datetime, actor: str, reason: str = "") -> None: ...
+    def wake_incident(self, incident_id: str, actor: str) -> bool: ...
+    def find_snooze(self, incident_id: str) -> Snooze | None: ...
 
 
 class ProjectSource(KeySource, Protocol):
@@ -228,6 +239,13 @@ class TrackerChecks(Protocol):
     def list_checks(self) -> "list[TrackerCheck]": ...
 
 
+class ChannelTests(Protocol):
+    """Tests of the channels of alerts."""
+
+    def ask_for_test(self, actor: str) -> None: ...
+    def read_test(self) -> "ChannelTest | None": ...
+
+
 class SavedViews(Protocol):
     """Named filters of the list of incidents."""
 
@@ -282,6 +300,8 @@ class Incidents(Protocol):
     @property
     def routes(self) -> RouteRuleSource: ...
     @property
+    def owners(self) -> OwnerIndex: ...
+    @property
     def alert_outbox(self) -> AlertOutbox: ...
     @property
     def people(self) -> PageSessions: ...
@@ -297,6 +317,8 @@ class Incidents(Protocol):
     def views(self) -> SavedViews: ...
     @property
     def checks(self) -> TrackerChecks: ...
+    @property
+    def channel_tests(self) -> ChannelTests: ...
     @property
     def verdicts(self) -> VerdictLedger: ...
     @property

@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 from blocks.documents import effective_settings
 from core.alert_settings import parse_channels
 from tasks.alerts import SentAlerts, describe_waiting_alerts, find_alerts, send_alerts
+from tasks.channel_tests import answer_channel_test
 from tasks.report import Report, describe_failure
 
 
@@ -16,6 +17,8 @@ from tasks.report import Report, describe_failure
 def alerts() -> State[Any]:
     """Send what channels are owed: alerts, digests, and changes of messages. Safe to run again at any time."""
     report = Report("alerts")
+    if tested := report.run_step(answer_channel_test):
+        report.counts["channels that took a test"] = tested
     found = report.run_step(find_alerts)
     if found is None:
         return report.finish_run()

@@ -20,6 +20,7 @@ from tasks.export import (
 )
 from tasks.read_back import describe_read_back_errors, read_back_counts, read_tickets_back
 from tasks.report import Report, describe_failure, escape_markdown
+from tasks.ticket_file_checks import find_file_problem
 from tasks.tracker_checks import answer_tracker_checks
 from tasks.tracker_gate import find_pause, find_refusal
 from tasks.upkeep import describe_upkeep_errors, keep_tickets_up, upkeep_counts
@@ -65,6 +66,8 @@ def _export_to_tracker(report: Report, tracker: Tracker) -> None:
         why = f"it asks to wait {format_duration(pause.seconds)}: {pause.reason}"
         report.record_failure(f"export to {tracker.name}", TransientError(why, retry_after=pause.seconds))
         return
+    if problem := report.run_step(find_file_problem, tracker):
+        report.record_failure(f"fields of tickets at {tracker.name}", problem)
     outcomes = []
     for _ in range(effective_settings().export_limit):
         leased = report.run_step(claim_incident, tracker.name)

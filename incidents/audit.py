@@ -17,6 +17,7 @@ AuditAction = Literal[
     "key.revoked",
     "project.changed",
     "tracker.asked",
+    "alerts.tested",
     "data.erased",
 ]
 """What the log itself holds; the history of incidents adds ``incident.STATUS`` and ``incident.note``."""

@@ -165,7 +165,8 @@ class IncidentQuery:
 
     ``since``: last seen at or after; ``held``: held back from export in a flood; ``withdrawn``: only those, else none, that
     open sessions drafted and no session shows any more; ``words``: in the title, the failure point, the label or the id;
-    ``version``, ``environment``, ``browser``: of at least one session; ``sort``: one of ``SORTS`` with "-" in front
+    ``version``, ``environment``, ``browser``: of at least one session; ``owner``: one of its owners; ``owned``: with an owner,
+    or without one (both after `OwnerIndex.bring_up_to_date`); ``sort``: one of ``SORTS`` with "-" in front
     for descending; ``limit`` 1–1000; ``after``: where the page begins (``offset`` is then 0).
     """
 
@@ -182,6 +183,8 @@ class IncidentQuery:
     version: str | None = None
     environment: str | None = None
     browser: str | None = None
+    owner: str | None = None
+    owned: bool | None = None
     sort: str = "-lastSeen"
     limit: int = 100
     offset: int = 0

@@ -4,8 +4,10 @@ The rules are lines of a file (`incidents.owners_file`, docs/owners.md). **The f
 CODEOWNERS, the last one does.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from incidents.owner_patterns import Pattern, Place, find_request
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import Incident, OwnerRecord
 
+_MEANING: Final = 1
+"""Raise it when the same rules decide otherwise than before."""
 _REMEMBERED: Final = 10_000
 """Places whose rule is remembered."""
 
@@ -84,6 +88,12 @@ class OwnerRules:
     problems: tuple[Problem, ...] = ()
     is_known: bool = True
     _known: dict[Place, OwnerRule | None] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells rules that may decide otherwise apart: 32 hex digits. Accounts and lines do not matter."""
+        shown = [(rule.project, [(each.kind, each.text) for each in rule.patterns], rule.owners) for rule in self.rules]
+        return hashlib.sha256(repr((_MEANING, shown)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def find_rule(self, place: Place) -> OwnerRule | None:
         """The first rule that fits; None without one."""

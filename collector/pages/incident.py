@@ -18,6 +18,7 @@ from collector.pages.impact import present_impact
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person, last_value, read_form, require_actor
 from collector.pages.playwright import incident_to_playwright
+from collector.pages.snoozing import SPANS
 from collector.pages.timeline import draw_timeline
 from collector.routes.fields import parse_moment
 from collector.routes.incidents import MAX_REASON
@@ -123,15 +124,23 @@ class IncidentPages:
         incident, trend = await self._read_incident(incident_id, person)
         before, after = await self._find_neighbours(incident, person)
         shown = await self._read_verdicts(incident)
+        snooze = await self._store.ask_store(lambda store: store.alert_outbox.find_snooze(incident_id))
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "incident.html",
-            {**_present_incident(incident, trend), **shown.values, "before": before, "after": after},
+            {
+                **_present_incident(incident, trend),
+                **shown.values,
+                "before": before,
+                "after": after,
+                "snooze": snooze,
+            },
             {
                 **incident,
                 "previous": before or None,
                 "next": after or None,
                 "verdicts": shown.data,
+                "snoozedUntil": snooze.until.isoformat() if snooze else None,
                 "trend": {
                     "start": trend.start.isoformat(),
                     "counts": trend.counts,
@@ -191,6 +200,7 @@ class IncidentPages:
         values = _present_incident(incident, trend, problem=problem, reason=reason)
         before, after = await self._find_neighbours(incident, person)
         values |= {**(await self._read_verdicts(incident)).values, "before": before, "after": after}
+        values["snooze"] = await self._store.ask_store(lambda store: store.alert_outbox.find_snooze(incident_id))
         return await self._pages.render(request, "incident.html", 409, person=person, **values)
 
     async def _act_on_many(self, request: Request, person: Person) -> Response:
@@ -275,6 +285,7 @@ def _present_incident(
         "problem": problem,
         "reason": reason,
         "impact": present_impact(incident["impact"]),
+        "spans": [(name, words) for name, (words, _) in SPANS.items()],
     }
 
 

@@ -17,10 +17,11 @@ from collector.pages.page import Answer, Pages
 from collector.pages.people import Person
 from collector.pages.saved_views import present_views
 from collector.routes.cursors import read_cursor, write_cursor
-from collector.routes.owned import add_owners
+from collector.routes.owned import add_owners, prepare_owners
 from collector.routes.query import parse_incident_query
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from collector.store import Incidents
 from core.browser_script import build_script_tag
 from incidents.lifecycle import STATUSES, Severity, Status
 from incidents.model import IncidentQuery
@@ -59,8 +60,14 @@ class IncidentListPages:
         address = read_filters(request.query_params.multi_items())
         query = _build_query(address, person)
         after = read_cursor(address.get("after"), query.sort, "after")
-        page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
-        owned = add_owners(page.incidents, self._owners.read_rules())
+        rules = self._owners.read_rules()
+
+        def read_page(store: Incidents) -> "CursorPage":
+            prepare_owners(store, query, rules)
+            return store.review.list_page(query, after, charts.SPARK_DAYS)
+
+        page = await self._store.ask_store(read_page)
+        owned = add_owners(page.incidents, rules)
         projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
         views = await self._store.ask_store(lambda store: store.views.list_views(person.owner))
         base = self._public_url or str(request.base_url).rstrip("/")

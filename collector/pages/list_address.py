@@ -9,7 +9,19 @@ from urllib.parse import urlencode
 from collector.http_errors import ApiError
 
 TEXT_FILTERS: Final = ("q", "version", "environment", "browser")
-PLAIN_FILTERS: Final = ("status", "severity", "project", "route", "exported", "held", "withdrawn", "since", "minScore")
+PLAIN_FILTERS: Final = (
+    "status",
+    "severity",
+    "project",
+    "route",
+    "owner",
+    "owned",
+    "exported",
+    "held",
+    "withdrawn",
+    "since",
+    "minScore",
+)
 _KNOWN: Final = frozenset((*TEXT_FILTERS, *PLAIN_FILTERS, "sort", "after"))
 _MAX_TEXT: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -74,6 +74,10 @@ class SettingsPages:
         """Ask whether a tracker takes tickets; the next run of `export` answers."""
         return await self._answer_edit(request, self._check_tracker)
 
+    async def test_alerts(self, request: Request) -> Response:
+        """Ask for a test to each channel of alerts; the next run of `alerts` sends it."""
+        return await self._answer_edit(request, self._test_alerts)
+
     async def _answer_edit(self, request: Request, edit: Edit) -> Response:
         async def act(person: Person) -> Response:
             form = await read_form(request)
@@ -120,6 +124,7 @@ class SettingsPages:
             list_elsewhere() if everywhere else [],
             changes,
             list_trackers(checks) if everywhere else [],
+            await self._store.ask_store(lambda store: store.channel_tests.read_test()) if everywhere else None,
         )
 
     def _list_configured_keys(self) -> list[tuple[str, str]]:
@@ -218,10 +223,12 @@ class SettingsPages:
         tracker = settings_forms.read_tracker(form)
         _require_admin_of(person, ALL_PROJECTS)
         await self._store.ask_store(lambda store: store.checks.ask_about_tracker(tracker, person.name))
-        shown = last_value(form, "project")
-        project = shown if is_project_id(shown) else DEFAULT_PROJECT
-        address = f"/settings?{urlencode({'project': project})}#engine"
-        return RedirectResponse(address, 303, headers={"cache-control": "no-store"})
+        return _show_engine(form)
+
+    async def _test_alerts(self, _: Request, person: Person, form: Form) -> Response:
+        _require_admin_of(person, ALL_PROJECTS)
+        await self._store.ask_store(lambda store: store.channel_tests.ask_for_test(person.name))
+        return _show_engine(form)
 
 
 def _require_admin_of(person: Person, project: str) -> None:
@@ -229,6 +236,12 @@ def _require_admin_of(person: Person, project: str) -> None:
     if not person.administers(project):
         of = "all projects" if project == ALL_PROJECTS else "this project"
         raise ApiError(403, "forbidden", f"Only an admin of {of} changes this.")
+
+
+def _show_engine(form: Form) -> Response:
+    shown = last_value(form, "project")
+    address = f"/settings?{urlencode({'project': shown if is_project_id(shown) else DEFAULT_PROJECT})}#engine"
+    return RedirectResponse(address, 303, headers={"cache-control": "no-store"})
 
 
 def _show_saved(project: str, section: str) -> Response:
@@ -248,5 +261,6 @@ GROUP: Final = RouteGroup(
         Route("post", "/settings/keys", SettingsPages.create_key),
         Route("post", "/settings/keys/revoke", SettingsPages.revoke_key),
         Route("post", "/settings/trackers/check", SettingsPages.check_tracker),
+        Route("post", "/settings/alerts/test", SettingsPages.test_alerts),
     ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from collector.access.keys import ALL_PROJECTS
 from collector.http_errors import ApiError
 from collector.pages.people import last_value
-from collector.pages.settings_view import LISTS, TARGETS, list_section_settings
+from collector.pages.settings_view import LISTS, OWNER_LISTS, TARGETS, list_section_settings, owners_to_text
 from core.api_keys import LABEL_LENGTH
 from core.errors import WrongUse
 from core.project_changes import merge_settings, normalize_origin
@@ -94,7 +94,7 @@ def change_settings(form: Form, record: "ProjectRecord") -> tuple[dict[str, obje
     removed: list[str] = []
     for name in names:
         text, before = last_value(form, f"set.{name}"), _find_stored(stored, name)
-        value = _parse_value(name, text)
+        value = _parse_owners(text, before) if name in OWNER_LISTS else _parse_value(name, text)
         if value is None and before is not None:
             removed.append(name)
         elif value is not None and value != before:
@@ -130,6 +130,20 @@ def _parse_value(name: str, text: str) -> object:
     except ValueError:
         return plain
     return value if type(value) in (int, float) else plain
+
+
+def _parse_owners(text: str, before: object) -> object:
+    """The object of lines like ``@team-pay = pay, ops``; None without lines. Text that is none stays text, which is refused."""
+    lines = _split_lines(text)
+    if lines == _split_lines(owners_to_text(before)):
+        return before
+    owners: dict[str, list[str]] = {}
+    for line in lines:
+        owner, sign, names = line.rpartition("=")
+        if not sign or not owner.strip() or owner.strip() in owners:
+            return line
+        owners[owner.strip()] = [name.strip() for name in names.split(",") if name.strip()]
+    return owners or None
 
 
 def _split_lines(text: str) -> list[str]:

@@ -9,26 +9,27 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import SecretStr
 
 from collector.config import CollectorConfig
-from core.alert_settings import AlertSettings
+from core.alert_settings import AlertSettings, is_owner_map
 from core.project_settings import PARTED, SETTINGS, select_usable_settings
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
 
 if TYPE_CHECKING:
     from incidents.model import KeyRecord, ProjectRecord
+    from stores.incidents.channel_tests import ChannelTest
     from stores.incidents.setting_edits import SettingChange
     from stores.incidents.tracker_checks import TrackerCheck
 
 _IGNORED: Final = ("ignoredRoutes", "ignoredTargets")
-_ALERTS: Final = tuple(name for name in SETTINGS if name.startswith("alert") and name != "alertOwners")
-"""``alertOwners`` is an object: `furrow projects set` sets it."""
+_ALERTS: Final = tuple(name for name in SETTINGS if name.startswith("alert"))
 LISTS: Final = (*_IGNORED, "ticketStates", "alertKinds", "alertChannels")
 """Settings that are lists of texts, one a line."""
+OWNER_LISTS: Final = ("alertOwners",)
+"""Settings that are objects of names and lists of names, one name a line: ``@team-pay = pay, ops``."""
+_OWNER_LINES: Final = "one owner a line, like @team-pay = pay, ops"
 TARGETS: Final = tuple(kind.target.name for kind in TRACKER_KINDS)
 _TICKETS: Final = ("ticketStates", "onRegression")
-_LIMITS: Final = tuple(
-    name for name in SETTINGS if name not in (*PARTED, *_IGNORED, *TARGETS, *_TICKETS, *_ALERTS, "alertOwners")
-)
+_LIMITS: Final = tuple(name for name in SETTINGS if name not in (*PARTED, *_IGNORED, *TARGETS, *_TICKETS, *_ALERTS))
 _SECTIONS: Final = (
     ("limits", "Confirming incidents, and limits", _LIMITS),
     ("ignored", "Ignored routes and controls", _IGNORED),
@@ -124,6 +125,7 @@ class SettingsView:
     elsewhere: Sequence[tuple[str, str]]
     changes: Sequence["SettingChange"]
     trackers: Sequence[ShownTracker]
+    alert_test: "ChannelTest | None"
 
     @property
     def seen(self) -> str:
@@ -216,7 +218,19 @@ def settings_to_json(view: SettingsView) -> dict[str, Any]:
             }
             for shown in view.trackers
         ],
+        "alertTest": _test_to_json(view.alert_test),
         "changes": [{**change._asdict(), "at": change.at.isoformat()} for change in view.changes],
+    }
+
+
+def _test_to_json(test: "ChannelTest | None") -> dict[str, Any] | None:
+    if test is None:
+        return None
+    return {
+        "askedAt": test.asked_at.isoformat(),
+        "askedBy": test.asked_by,
+        "answeredAt": test.answered_at.isoformat() if test.answered_at else None,
+        "channels": [answer._asdict() for answer in test.answers],
     }
 
 
@@ -249,6 +263,8 @@ def settings_to_markdown(view: SettingsView) -> str:
 
 def _present_setting(name: str, value: object, default: str) -> ShownSetting:
     setting = SETTINGS[name]
+    if name in OWNER_LISTS:
+        return ShownSetting(name, setting.meaning, _OWNER_LINES, owners_to_text(value), default, True)
     return ShownSetting(name, setting.meaning, setting.expected, _to_text(value), default, name in LISTS)
 
 
@@ -318,6 +334,13 @@ def _describe_variable(name: str, value: object) -> EnvironmentSetting:
 
 def _list_types(annotation: object) -> tuple[object, ...]:
     return (annotation, *getattr(annotation, "__args__", ()))
+
+
+def owners_to_text(value: object) -> str:
+    """An object of names and lists of names as lines, sorted; another stored value, which is not valid, as JSON."""
+    if not isinstance(value, dict) or not is_owner_map(value):
+        return _to_text(value)
+    return "\n".join(f"{owner} = {', '.join(names)}" for owner, names in sorted(value.items()))
 
 
 def _to_text(value: object) -> str:

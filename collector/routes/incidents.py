@@ -14,7 +14,7 @@ from collector.http_errors import ApiError, json_response
 from collector.routes.cursors import write_cursor
 from collector.routes.external import IncidentRequest, refuse_future_times, to_detection
 from collector.routes.fields import NOT_BLANK, ONE_LINE, WHOLE_NUMBER, Time, parse_moment
-from collector.routes.owned import IF_MATCH, add_owners, incident_response, read_version
+from collector.routes.owned import IF_MATCH, add_owners, incident_response, prepare_owners, read_version
 from collector.routes.query import PARAMETERS, parse_incident_query
 from collector.routes.route import BODY_STATUSES, Operation, Parameter, Route, RouteGroup
 from collector.services import Services
@@ -25,6 +25,7 @@ from incidents.lifecycle import Action
 
 if TYPE_CHECKING:
     from collector.routes.answers import IncidentPage
+    from incidents.model import IncidentPage as StoredPage
 
 MAX_BODIES: Final = 32
 """Bodies of operators in memory at once; intake has its own limit, so that neither blocks the other."""
@@ -130,9 +131,15 @@ class IncidentEndpoints:
         """A page of incidents."""
         grant = self._gate.require_reader(request)
         query = parse_incident_query(request.query_params.multi_items(), grant)
-        page = await self._store.ask_store(lambda store: store.incidents.list_incidents(query))
+        rules = self._owners.read_rules()
+
+        def read_page(store: Incidents) -> "StoredPage":
+            prepare_owners(store, query, rules)
+            return store.incidents.list_incidents(query)
+
+        page = await self._store.ask_store(read_page)
         answer: IncidentPage = {
-            "incidents": add_owners(page.incidents, self._owners.read_rules()),
+            "incidents": add_owners(page.incidents, rules),
             "total": page.total,
             "limit": query.limit,
             "offset": query.offset,

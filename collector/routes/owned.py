@@ -8,9 +8,11 @@ from fastapi import Request, Response
 
 from collector.http_errors import ApiError, json_response
 from collector.routes.route import Parameter
+from incidents.model import IncidentQuery
 from incidents.owners import OwnerRules, owner_of
 
 if TYPE_CHECKING:
+    from collector.store import Incidents
     from incidents.incident import Incident, IncidentDetail, OwnedIncident, OwnedIncidentDetail
 
 _TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})"|([0-9]{1,18})')
@@ -47,6 +49,12 @@ def add_owner(incident: "IncidentDetail", rules: OwnerRules) -> "OwnedIncidentDe
     """The incident with its owner."""
     owner = owner_of(incident, rules)
     return {**incident, "owner": owner.to_json() if owner else None}
+
+
+def prepare_owners(store: "Incidents", query: IncidentQuery, rules: OwnerRules) -> None:
+    """Before a list by owner is read: bring the owners of all incidents up to date with the rules."""
+    if query.owner is not None or query.owned is not None:
+        store.owners.bring_up_to_date(rules)
 
 
 def incident_response(incident: "IncidentDetail", rules: OwnerRules) -> Response:

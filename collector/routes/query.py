@@ -15,6 +15,7 @@ from incidents.model import IncidentQuery
 
 MAX_LIMIT: Final = 1_000
 MAX_OFFSET: Final = 2**31
+MAX_OWNER: Final = 200
 DEFAULT_SORT: Final = "-lastSeen"
 SORTS: Final = (
     "lastSeen",
@@ -73,6 +74,12 @@ PARAMETERS: Final = (
     _declare_word_list("severity", "Any of these severities.", get_args(Severity)),
     _declare_parameter("route", "The route of the failure point, with ids folded away.", _PLAIN_TEXT),
     _declare_parameter(
+        "owner",
+        "One of the incident's owners: whom a person assigned it to, else the owners of the rule that decides.",
+        {**_PLAIN_TEXT, "minLength": 1, "maxLength": MAX_OWNER},
+    ),
+    _declare_parameter("owned", "Only incidents with an owner (true) or without one (false).", _BOOLEAN),
+    _declare_parameter(
         "since",
         "Last seen at or after this time; RFC 3339 or epoch milliseconds (never seconds).",
         {"anyOf": build_time_schemas("integer")},
@@ -113,7 +120,7 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
             case "status" | "severity":
                 known = get_args(Status if name == "status" else Severity)
                 values[name] = (*values.get(name, ()), *_parse_known_words(name, text, known))
-            case "exported" | "held" | "withdrawn":
+            case "exported" | "held" | "withdrawn" | "owned":
                 if text.lower() not in _FLAGS:
                     raise _invalid_parameter(name, "true or false")
                 values[name] = _FLAGS[text.lower()]
@@ -129,10 +136,8 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
                 if text.removeprefix("-") not in SORTS:
                     raise _invalid_parameter(name, f"one of {', '.join(SORTS)}, with - in front for descending")
                 values[name] = text
-            case "project" | "route":
-                if _CONTROL.search(text):
-                    raise _invalid_parameter(name, "text without control characters")
-                values[name] = text
+            case "project" | "route" | "owner":
+                values[name] = _parse_plain_text(name, text)
             case _:
                 raise ApiError(400, "invalid_parameter", f"there is no parameter `{name[:40]}`")
     own = visible_project(grant)
@@ -151,6 +156,14 @@ def _parse_known_words(name: str, text: str, known: tuple[str, ...]) -> tuple[st
     if not words or None in words:
         raise _invalid_parameter(name, f"one or more of {', '.join(known)}")
     return tuple(word for word in words if word is not None)
+
+
+def _parse_plain_text(name: str, text: str) -> str:
+    if _CONTROL.search(text):
+        raise _invalid_parameter(name, "text without control characters")
+    if name == "owner" and not 0 < len(text) <= MAX_OWNER:
+        raise _invalid_parameter(name, f"the name of a person or team, of at most {MAX_OWNER} characters")
+    return text
 
 
 def _parse_whole_number(name: str, text: str, low: int, high: int) -> int:

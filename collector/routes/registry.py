@@ -18,6 +18,7 @@ from collector.pages import (
 )
 from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
+from collector.pages import snoozing as snooze_forms
 from collector.pages import verdicts as verdict_forms
 from collector.routes import (
     decisions,
@@ -57,6 +58,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     saved_views.GROUP,
     incident_page.GROUP,
     assignment.GROUP,
+    snooze_forms.GROUP,
     ticket_preview.GROUP,
     verdict_forms.GROUP,
     session.GROUP,

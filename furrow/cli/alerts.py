@@ -88,7 +88,7 @@ def snooze_incident(
     length = _parse_span(span)
     with open_incident_store(load_command_settings(data_dir)) as store:
         if not length:
-            awake = store.alert_outbox.wake_incident(incident_id)
+            awake = store.alert_outbox.wake_incident(incident_id, COMMAND_LINE)
             out.print(styled_text(f"{incident_id} is no longer snoozed" if awake else f"{incident_id} is not snoozed"))
             return
         until = datetime.now(UTC) + length

@@ -18,6 +18,7 @@ from furrow.cli import (
     access,
     alerts,
     audit,
+    bulk,
     data,
     exceptions,
     explain,
@@ -67,6 +68,7 @@ def _accept_global_options(
 # In the order of `furrow --help`. A command is added to the table of its module, a group of commands here.
 _COMMANDS = (local.COMMANDS, files.COMMANDS, explain.COMMANDS, runs.COMMANDS, data.COMMANDS, audit.COMMANDS)
 incidents.app.command("assign")(owners.assign)
+incidents.app.command("bulk")(bulk.act_on_many)
 _GROUPS = {
     "incidents": incidents.app,
     "exceptions": exceptions.app,

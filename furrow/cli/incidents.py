@@ -1,6 +1,5 @@
 """`furrow incidents`: read incidents and act on them, over the collector's API for operators."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,10 +13,10 @@ from core.kept_secrets import OPERATOR_KEY, known_development_key
 from core.known_projects import check_project
 from core.plurals import format_count
 from core.settings import Settings
+from furrow.cli import incident_filters
 from furrow.cli.common import (
     AsJson,
     format_minute,
-    is_wide,
     out,
     print_facts,
     print_json,
@@ -25,12 +24,11 @@ from furrow.cli.common import (
     styled_text,
 )
 from furrow.cli.impact_facts import list_impact_facts
+from furrow.cli.incident_table import print_incident_list, style_status
 from furrow.cli.ticket_lines import describe_ticket
 from furrow.clients.operator_api import OperatorApi, check_url
-from incidents.incident import ExampleSession, Incident, OwnedIncident, OwnedIncidentDetail, TicketRecord
+from incidents.incident import ExampleSession, OwnedIncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
-
-_STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
 app = typer.Typer(no_args_is_help=True, help="Read incidents and act on them.")
 
@@ -66,33 +64,16 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
 
 @app.command("list")
 def list_incidents(
-    status: Annotated[
-        list[str] | None,
-        typer.Option("--status", help="draft, confirmed, resolved, regressed or suppressed; repeatable."),
-    ] = None,
-    project: Annotated[str, typer.Option("--project", help="Only this project.")] = "",
-    severity: Annotated[
-        list[str] | None, typer.Option("--severity", help="Critical, High, Medium or Low; repeatable.")
-    ] = None,
-    route: Annotated[str, typer.Option("--route", help="Only this route pattern, like /orders/:id.")] = "",
-    since: Annotated[
-        str, typer.Option("--since", help="Only incidents last seen at or after this time: RFC 3339 with a time zone.")
-    ] = "",
-    min_score: Annotated[
-        int | None, typer.Option("--min-score", min=0, max=100, help="Only incidents with at least this highest score.")
-    ] = None,
-    exported: Annotated[
-        bool | None,
-        typer.Option(
-            "--exported/--not-exported", help="Only incidents with a ticket, or without one.", show_default=False
-        ),
-    ] = None,
-    held: Annotated[
-        bool | None,
-        typer.Option(
-            "--held/--not-held", help="Only incidents held back from export in a flood, or not.", show_default=False
-        ),
-    ] = None,
+    status: incident_filters.Statuses = None,
+    project: incident_filters.Project = "",
+    severity: incident_filters.Severities = None,
+    route: incident_filters.Route = "",
+    owner: incident_filters.Owner = "",
+    owned: incident_filters.Owned = None,
+    since: incident_filters.Since = "",
+    min_score: incident_filters.MinScore = None,
+    exported: incident_filters.Exported = None,
+    held: incident_filters.Held = None,
     withdrawn: Annotated[
         bool,
         typer.Option("--withdrawn", help="Only drafts that open sessions made and no session shows any more."),
@@ -107,28 +88,30 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, by default the most recent first."""
-    filters = {
-        "status": ",".join(status or ()),
-        "project": project,
-        "severity": ",".join(severity or ()),
-        "route": route,
-        "since": since,
-        "minScore": "" if min_score is None else str(min_score),
-        "exported": "" if exported is None else str(exported).lower(),
-        "held": "" if held is None else str(held).lower(),
-        "withdrawn": "true" if withdrawn else "",
-        "sort": sort,
-        "limit": str(limit),
-        "offset": str(offset),
-    }
+    filters = incident_filters.make_filters(
+        status=status,
+        project=project,
+        severity=severity,
+        route=route,
+        owner=owner,
+        owned=owned,
+        since=since,
+        minScore=min_score,
+        exported=exported,
+        held=held,
+        withdrawn=withdrawn or None,
+        sort=sort,
+        limit=limit,
+        offset=offset,
+    )
     with connect_to_collector(url, key) as api:
-        page = api.list_incidents({name: value for name, value in filters.items() if value})
+        page = api.list_incidents(filters)
         if not page["total"]:
             check_project(project, api.list_projects() or [project])
     if as_json:
         print_json(page)
         return
-    _print_incident_list(page["incidents"])
+    print_incident_list(page["incidents"])
     first, last, total = page["offset"] + 1, page["offset"] + len(page["incidents"]), page["total"]
     out.print(
         f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents on this page ({total:,} match)"
@@ -309,64 +292,15 @@ def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
         print_json(incident)
         return
     out.print(
-        styled_text(incident["incidentId"]), _style_status(incident), styled_text(incident["title"]), soft_wrap=True
+        styled_text(incident["incidentId"]), style_status(incident), styled_text(incident["title"]), soft_wrap=True
     )
-
-
-def _style_status(incident: Incident) -> Text:
-    return styled_text(incident["status"], _STYLES.get(incident["status"], ""))
-
-
-def _print_incident_list(incidents: list[OwnedIncident]) -> None:
-    if is_wide():
-        out.print(_make_incident_table(incidents))
-        return
-    for incident in incidents:
-        head = Text.assemble(styled_text(incident["priority"]), " ", _style_status(incident), " ")
-        sessions = format_count(incident["affectedSessions"], "session")
-        still_open = f", {incident['openSessions']:,} open" if incident["openSessions"] else ""
-        affected = f"{sessions}{still_open}, {format_count(incident['affectedUsers'], 'user')}"
-        out.print(
-            head,
-            styled_text(
-                f"{affected}, last seen {format_minute(incident['lastSeen'])}{_format_ticket_keys(incident)}", "dim"
-            ),
-        )
-        out.print(styled_text(f"  {incident['title']}", "bold"))
-        # Not wrapped, so that it can be copied.
-        out.print(styled_text(f"  {incident['incidentId']}"), soft_wrap=True)
-
-
-def _make_incident_table(incidents: list[OwnedIncident]) -> Table:
-    columns: dict[str, Callable[[OwnedIncident], Text]] = {
-        "": lambda incident: styled_text(incident["priority"]),
-        "status": _style_status,
-        "incident": lambda incident: styled_text(incident["incidentId"]),
-        "what fails": lambda incident: styled_text(incident["title"] + _format_ticket_keys(incident)),
-        "sessions": lambda incident: styled_text(f"{incident['affectedSessions']:,}"),
-        "open": lambda incident: styled_text(f"{incident['openSessions']:,}" if incident["openSessions"] else ""),
-        "users": lambda incident: styled_text(f"{incident['affectedUsers']:,}"),
-        "last seen (UTC)": lambda incident: styled_text(format_minute(incident["lastSeen"])),
-    }
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for name in columns:
-        is_number, is_prose = name in ("sessions", "open", "users"), name == "what fails"
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=not is_prose, overflow="fold")
-    for incident in incidents:
-        table.add_row(*(cell(incident) for cell in columns.values()))
-    return table
-
-
-def _format_ticket_keys(incident: Incident) -> str:
-    keys = [ticket["key"] for ticket in incident["tickets"] if ticket["key"]]
-    return f" [{', '.join(keys)}]" if keys else ""
 
 
 def _print_incident(incident: OwnedIncidentDetail, pages_url: str) -> None:
     out.print(styled_text(incident["title"], "bold"))
     out.print(
         styled_text(incident["incidentId"]),
-        _style_status(incident),
+        style_status(incident),
         styled_text(f"{incident['severity']} {incident['priority']}"),
         soft_wrap=True,
     )

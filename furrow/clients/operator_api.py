@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NotRequired, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,6 +34,29 @@ class IncidentPage(TypedDict):
     """All incidents that match the filters."""
     limit: int
     offset: int
+    next: NotRequired[str | None]
+    """Cursor of the next page; None on the last one."""
+
+
+class BulkError(TypedDict):
+    """Why an incident was left alone."""
+
+    code: str
+    message: str
+
+
+class BulkResult(TypedDict):
+    """What became of one incident; ``code``: the status that a call for it alone would have."""
+
+    incidentId: str
+    code: int
+    status: str | None
+    version: int | None
+    error: BulkError | None
+
+
+class _BulkAnswer(TypedDict):
+    results: list[BulkResult]
 
 
 class SessionVerdicts(TypedDict):
@@ -135,6 +158,10 @@ class OperatorApi:
         """Confirm, suppress, resolve, reopen, assign, merge or split an incident, and return it as it is afterwards."""
         path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
         return self._call_collector(OwnedIncident, "POST", path, body=body)
+
+    def act_on_many(self, body: Mapping[str, object]) -> list[BulkResult]:
+        """Apply one action to many incidents (``POST /v1/incidents/bulk``); a result for each."""
+        return self._call_collector(_BulkAnswer, "POST", "/v1/incidents/bulk", body=body)["results"]
 
     def judge_session(self, incident_id: str, body: Mapping[str, object]) -> SessionVerdicts:
         """Keep, change or take back the key holder's verdict on a session of an incident; all verdicts on the session."""

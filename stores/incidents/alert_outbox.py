@@ -9,7 +9,7 @@ message arrived: after the lease, the row is claimed as ``doubtful``, and the me
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -17,9 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents.alerts import AlertedIncident, AlertOccasion, AlertRow, ListedAlert, SentMessage, Snooze
+from incidents.lifecycle import HistoryChange, Status
 from incidents.model import LostLease, NotFound
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_flood import IS_HELD
+from stores.incidents.incident_settle import write_incident_history
 
 LEASE_S: Final = 180.0
 _SEND_S: Final = 60
@@ -27,6 +29,7 @@ _SEND_S: Final = 60
 _BATCH: Final = 500
 _CHANGEABLE_DAYS: Final = 14
 _REASON_LENGTH: Final = 1_000
+_AWAKE: Final = "alerts no longer snoozed"
 _IS_SNOOZED: Final = (
     "EXISTS (SELECT FROM alert_snoozes z WHERE z.incident_id = {alias}.incident_id AND z.until_at > now())"
 )
@@ -125,10 +128,11 @@ _SNOOZE = text("""
         at = now()
 """)
 _WAKE = text("DELETE FROM alert_snoozes WHERE incident_id = :incident_id AND until_at > now()")
-_FIND = text("SELECT project FROM incidents WHERE incident_id = :incident_id")
-_SNOOZES = text(
-    "SELECT incident_id, until_at, actor, reason FROM alert_snoozes WHERE until_at > now() ORDER BY until_at"
-)
+_LOCK_INCIDENT = text("SELECT status FROM incidents WHERE incident_id = :incident_id FOR NO KEY UPDATE")
+_SNOOZES = text("""
+    SELECT incident_id, until_at, actor, reason FROM alert_snoozes
+    WHERE until_at > now() AND (CAST(:incident_id AS text) IS NULL OR incident_id = :incident_id) ORDER BY until_at
+""")
 
 
 class WaitingAlerts(NamedTuple):
@@ -284,22 +288,41 @@ class AlertOutbox:
     # ------------------------------------------------------------------------------------------------------------------
 
     def snooze_incident(self, incident_id: str, until: datetime, actor: str, reason: str = "") -> None:
-        """Alert nobody of this incident until then. Raises NotFound."""
+        """Alert nobody of this incident until then, with a line in its history. A past time ends it. Raises NotFound."""
         values = {"incident_id": incident_id, "until": until, "actor": actor, "reason": clean_for_postgres(reason)}
         with self._database.open_transaction() as connection:
-            if connection.execute(_FIND, {"incident_id": incident_id}).one_or_none() is None:
+            status = connection.execute(_LOCK_INCIDENT, {"incident_id": incident_id}).scalar_one_or_none()
+            if status is None:
                 raise NotFound(f"there is no incident {incident_id}")
             connection.execute(_SNOOZE, values)
+            utc = until.astimezone(UTC)
+            words = f"alerts snoozed until {utc:%Y-%m-%d %H:%M} UTC" if utc > datetime.now(UTC) else _AWAKE
+            more = f": {reason.strip()}" if reason.strip() else ""
+            _write_note(connection, incident_id, status, actor, f"{words}{more}")
 
-    def wake_incident(self, incident_id: str) -> bool:
-        """End the snoozing now; False if it was not snoozed."""
+    def wake_incident(self, incident_id: str, actor: str) -> bool:
+        """End the snoozing now, with a line in the incident's history; False if it was not snoozed."""
         with self._database.open_transaction() as connection:
-            return connection.execute(_WAKE, {"incident_id": incident_id}).rowcount > 0
+            status = connection.execute(_LOCK_INCIDENT, {"incident_id": incident_id}).scalar_one_or_none()
+            if status is None or connection.execute(_WAKE, {"incident_id": incident_id}).rowcount == 0:
+                return False
+            _write_note(connection, incident_id, status, actor, _AWAKE)
+            return True
+
+    def find_snooze(self, incident_id: str) -> Snooze | None:
+        """Until when nobody is alerted of the incident, and who said so; None if it is not snoozed."""
+        with self._database.open_transaction() as connection:
+            row = connection.execute(_SNOOZES, {"incident_id": incident_id}).one_or_none()
+        return Snooze(*row) if row else None
 
     def list_snoozes(self) -> list[Snooze]:
         """The incidents that are snoozed, those first whose time is over first."""
         with self._database.open_transaction() as connection:
-            return [Snooze(*row) for row in connection.execute(_SNOOZES)]
+            return [Snooze(*row) for row in connection.execute(_SNOOZES, {"incident_id": None})]
+
+
+def _write_note(connection: sa.Connection, incident_id: str, status: Status, actor: str, words: str) -> None:
+    write_incident_history(connection, [(incident_id, HistoryChange(actor, status, status, words))])
 
 
 def _build_row(row: "sa.Row[Any]") -> AlertRow:

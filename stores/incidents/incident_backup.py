@@ -57,13 +57,16 @@ NOT_KEPT = (
     "sign_in_links",
     "silences",
     "tracker_checks",
+    "alert_tests",
+    "ticket_file_checks",
     "tracker_gates",
     "counted_visits",
     "incident_counts",
     "incident_moves",
+    "incident_owners",
 )
 """Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, the counts from
-the detections, as they are loaded, and the legal moves from the schema."""
+the detections, as they are loaded, the legal moves from the schema, and owners from the rules."""
 SEQUENCES = (
     "pending_versions",
     "incident_history_id_seq",

@@ -26,6 +26,7 @@ from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_orders import ListOrder, build_list_order
+from stores.incidents.incident_owners import HAS_OWNER, IS_OWNED
 from stores.incidents.incident_suspects import IS_SUSPICIOUS
 from stores.incidents.incident_times import format_utc_time
 from ufse.detection import Detection
@@ -213,6 +214,8 @@ def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
         ("jsonb_exists(i.facets -> 'appVersions', :version)", "version", query.version),
         ("jsonb_exists(i.facets -> 'environments', :environment)", "environment", query.environment),
         ("jsonb_exists(i.facets -> 'browsers', :browser)", "browser", query.browser),
+        (HAS_OWNER, "owner", query.owner),
+        (f"{IS_OWNED} = :owned", "owned", query.owned),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
     where = " AND ".join(["i.merged_into IS NULL", *(condition for condition, _, _ in used)])

@@ -27,6 +27,7 @@ from stores.incidents import incident_schema
 from stores.incidents.alert_outbox import AlertOutbox
 from stores.incidents.alert_search import AlertSearch
 from stores.incidents.audit_log import AuditLog
+from stores.incidents.channel_tests import ChannelTests
 from stores.incidents.exemption_ledger import ExemptionLedger
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
@@ -34,6 +35,7 @@ from stores.incidents.incident_flood import Flood, FloodGate
 from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_merge import IncidentMerger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
+from stores.incidents.incident_owners import OwnerIndex
 from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
 from stores.incidents.incident_review import ReviewReader
@@ -47,6 +49,7 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_file_checks import TicketFileChecks
 from stores.incidents.ticket_hints import TicketHints
 from stores.incidents.ticket_states import TicketStates
 from stores.incidents.ticket_upkeep import TicketUpkeep
@@ -92,6 +95,7 @@ class IncidentStore:
         self.incidents = IncidentReader(database)
         self.merger = IncidentMerger(database)
         self.routes = ProjectRoutes(database)
+        self.owners = OwnerIndex(database)
         self.releases = ReleaseBook(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
@@ -99,6 +103,7 @@ class IncidentStore:
         self.states = TicketStates(database)
         self.hints = TicketHints(database)
         self.gates = TrackerGates(database)
+        self.file_checks = TicketFileChecks(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
         self.alert_outbox = AlertOutbox(database)
@@ -113,6 +118,7 @@ class IncidentStore:
         self.edits = SettingEdits(database)
         self.views = SavedViews(database)
         self.checks = TrackerChecks(database)
+        self.channel_tests = ChannelTests(database)
         self.verdicts = VerdictLedger(database)
         self.exemptions = ExemptionLedger(database)
 

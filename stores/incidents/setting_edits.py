@@ -29,7 +29,7 @@ _SAVE_PROJECT = text("""
 """)
 _CHANGES = text(f"""
     SELECT at, actor, project, action, subject, reason FROM audit_log
-    WHERE action IN ('key.created', 'key.revoked', 'project.changed', 'tracker.asked')
+    WHERE action IN ('key.created', 'key.revoked', 'project.changed', 'tracker.asked', 'alerts.tested')
       AND (CAST(:project AS text) IS NULL OR project = :project)
     ORDER BY id DESC LIMIT {_CHANGES_SHOWN}
 """)

@@ -24,9 +24,10 @@ from stores.incidents.incident_store import IncidentStore, SessionOrigin
 from tasks import alerts as tasks_alerts
 from tasks import connections
 from tasks.alerts import find_alerts, send_alerts
+from tasks.channel_tests import answer_channel_test
 from tests.fakes.channels import FakeMail, FakeSlack, FakeWebhook
 from tests.fakes.server import Answer, Fault
-from tests.integration.incident_store_cases import detection, incident_id, record
+from tests.integration.incident_store_cases import detection, history, incident_id, record
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = ConfirmRule(min_sessions=1)
@@ -576,7 +577,7 @@ def test_a_snoozed_incident_alerts_nobody(store: IncidentStore, hook: FakeWebhoo
     run()
     assert hook.messages == []
     assert states(postgres_url) == [("confirmed", "snoozed")]
-    assert store.alert_outbox.wake_incident(id_)
+    assert store.alert_outbox.wake_incident(id_, "eve")
     store.ledger.apply_action(id_, "resolve", "fixed", "eve")
     record(store, detection("s-2", at=now() + 2 * HOUR), rule=AT_ONCE)
     run()
@@ -714,6 +715,61 @@ def test_the_commands(store: IncidentStore, hook: FakeWebhook, setting: Any, mon
     hook.stop()
     assert "secret-of-the-hook" not in call("alerts", "test", code=1)
     hook.start()
+
+
+def test_a_test_that_a_page_asks_for_is_sent_once_and_answered(
+    store: IncidentStore, hook: FakeWebhook, setting: Any
+) -> None:
+    assert answer_channel_test.fn() == 0
+    assert hook.messages == []
+    store.channel_tests.ask_for_test("ann")
+    setting(alert_urls=f"ops={hook.channel} closed=json://127.0.0.1:9/hook-token odd=nothing://x")
+    assert answer_channel_test.fn() == 1
+    assert answer_channel_test.fn() == 0
+    assert [text.splitlines()[0] for text in hook.texts] == ["Furrow: a test"]
+    test = store.channel_tests.read_test()
+    assert test is not None
+    assert [answer[:2] for answer in test.answers] == [("ops", True), ("closed", False), ("odd", False)]
+    assert [bool(answer.answer) for answer in test.answers] == [False, True, True]
+    assert "hook-token" not in str(test)
+    store.channel_tests.ask_for_test("ben")
+    store.channel_tests.record_answers(test, test.answers)  # of the test before: they come too late
+    again = store.channel_tests.read_test()
+    assert again is not None
+    assert (again.asked_by, again.answered_at, again.answers) == ("ben", None, ())
+
+
+def test_a_channel_that_refuses_a_test_is_an_answer_and_alerts_go_on(
+    store: IncidentStore, hook: FakeWebhook, prefect: None
+) -> None:
+    confirm(store)
+    store.channel_tests.ask_for_test("ann")
+    hook.faults.append(Fault(lambda _: True, Answer(500)))
+    state: State[Any] = alerts(return_state=True)
+    assert state.name == "Completed"
+    assert len(hook.messages) == 1
+    assert "[shop] New incident" in hook.texts[0]
+    test = store.channel_tests.read_test()
+    assert test is not None
+    assert [(answer.sent, "500" in answer.answer) for answer in test.answers] == [(False, True)]
+
+
+def test_who_snoozed_an_incident_is_in_its_history(store: IncidentStore) -> None:
+    id_ = confirm(store)
+    store.alert_outbox.snooze_incident(id_, now() + HOUR, "eve", "we know")
+    snooze = store.alert_outbox.find_snooze(id_)
+    assert snooze is not None
+    assert (snooze.actor, snooze.reason) == ("eve", "we know")
+    assert store.alert_outbox.wake_incident(id_, "ann")
+    assert not store.alert_outbox.wake_incident(id_, "ann")
+    assert not store.alert_outbox.wake_incident("inc_unknown", "ann")
+    assert store.alert_outbox.find_snooze(id_) is None
+    store.alert_outbox.snooze_incident(id_, now() - HOUR, "eve")
+    (first, second, third) = history(store, id_)[-3:]
+    assert (first[1], second[1], third[1]) == ("confirmed",) * 3
+    assert first[2].startswith("alerts snoozed until ")
+    assert first[2].endswith(" UTC: we know")
+    assert (second[2], third[2]) == ("alerts no longer snoozed",) * 2
 
 
 def test_doctor_names_channels_that_are_none(setting: Any) -> None:

@@ -224,6 +224,7 @@ PATHS = (
     "/settings/keys",
     "/settings/keys/revoke",
     "/settings/trackers/check",
+    "/settings/alerts/test",
 )
 
 
@@ -264,6 +265,7 @@ def test_an_admin_of_one_project_changes_that_project_alone(client: httpx.Client
         ("/settings/keys/revoke", {"prefix": "blog-o", "key_project": "blog"}),
         ("/settings/keys/revoke", {"prefix": "all-ad", "key_project": "*"}),
         ("/settings/trackers/check", {"tracker": "jira"}),
+        ("/settings/alerts/test", {}),
     ):
         assert edit(client, path, **fields).status_code == 403, path
     assert len(store.edits.list_changes(None)) == changes

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from core.metrics import DEGRADED
@@ -34,6 +35,11 @@ def ticket_file(tmp_path: Path, setting: Any) -> Any:  # noqa: F811
         setting(ticket_fields=str(path))
 
     return write
+
+
+def count_account_reads(jira: FakeJira) -> int:  # noqa: F811
+    """How many times the account was read, as a check of the whole file does first."""
+    return sum(request.path.endswith("/myself") for request in jira.requests)
 
 
 def degraded(tracker: str) -> float:
@@ -80,6 +86,69 @@ def test_a_wrong_field_keeps_the_run_degraded_until_the_file_is_right(jira: Fake
     state = run()
     assert state.name == "Completed", state.message
     assert len(jira.issues) == 2
+
+
+def test_the_whole_file_is_checked_once_before_the_first_ticket(
+    jira: FakeJira,  # noqa: F811
+    ticket_file: Any,
+) -> None:
+    jira.add_field("customfield_4", "Impact", "option", "select", options=["High", "Low"])
+    rule = """
+[jira]
+fields = {{ Impact = "Low" }}
+[[jira.rules]]
+when = {{ application = "no ticket of this application waits" }}
+fields = {{ Impact = "{impact}" }}
+"""
+    ticket_file(rule.format(impact="Huge"))
+    confirmed("pay")
+    for number in range(3):
+        state = run()
+        # The ticket's own fields are right: it is filed. The run says all the same that a rule is not.
+        assert (state.name, len(jira.issues)) == ("Degraded", 1)
+        assert "rule 1" in str(state.message)
+        assert "the field 'Impact' does not allow 'Huge'; it allows High, Low" in str(state.message)
+        if number == 0:
+            asked = count_account_reads(jira)
+            assert asked > 0
+        assert count_account_reads(jira) == asked
+    ticket_file(rule.format(impact="High"))
+    for _ in range(2):
+        state = run()
+        assert state.name == "Completed", state.message
+    assert asked < count_account_reads(jira) <= 2 * asked
+
+
+def test_a_wrong_file_is_checked_again_after_an_hour(
+    jira: FakeJira,  # noqa: F811
+    ticket_file: Any,
+    postgres_url: str,
+) -> None:
+    jira.add_field("customfield_4", "Impact", "option", "select", options=["High"])
+    ticket_file('[[jira.rules]]\nwhen = { application = "other" }\nfields = { Impact = "Low" }')
+    assert run().name == "Degraded"
+    jira.add_field("customfield_4", "Impact", "option", "select", options=["High", "Low"])
+    assert run().name == "Degraded"
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE ticket_file_checks SET checked_at = now() - interval '61 minutes'")
+    assert run().name == "Completed"
+
+
+def test_a_file_that_cannot_be_checked_now_is_checked_by_the_next_run(
+    jira: FakeJira,  # noqa: F811
+    ticket_file: Any,
+) -> None:
+    jira.add_field("customfield_4", "Impact", "option", "select", options=["High"])
+    ticket_file('[[jira.rules]]\nwhen = { application = "other" }\nfields = { Impact = "Low" }')
+    before = float(DEGRADED.labels("ticket_fields", "unchecked")._value.get())
+    jira.stop()
+    state = run()
+    assert "rule 1" not in str(state.message)
+    assert float(DEGRADED.labels("ticket_fields", "unchecked")._value.get()) == before + 1
+    jira.start()
+    state = run()
+    assert state.name == "Degraded"
+    assert "rule 1" in str(state.message)
 
 
 def test_a_file_that_cannot_be_read_files_nothing_and_loses_nothing(jira: FakeJira, ticket_file: Any) -> None:  # noqa: F811

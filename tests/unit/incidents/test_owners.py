@@ -257,3 +257,19 @@ def test_owner_of_reads_the_configured_file(tmp_path: Path, monkeypatch: pytest.
     assert owner.names == ("@shop",)
     monkeypatch.setenv("FURROW_OWNERS_FILE", "")
     assert owner_of(an_incident()) is None
+
+
+def test_the_digest_tells_rules_apart_that_may_decide_otherwise() -> None:
+    base = parse_owners("[shop]\n/checkout/ control:pay @a @b\n[*]\n* @web\n").digest
+    same = "# a comment\n@a = jira:x\n[shop]\n\n/checkout/   control:pay @a @b # why\n[*]\n* @web\n"
+    assert parse_owners(same).digest == base
+    for other in (
+        "[shop]\n/checkout/ control:pay @b @a\n[*]\n* @web\n",
+        "[shop]\n/checkout/ control:pays @a @b\n[*]\n* @web\n",
+        "[shop]\n/checkout/ app:pay @a @b\n[*]\n* @web\n",
+        "[blog]\n/checkout/ control:pay @a @b\n[*]\n* @web\n",
+        "* @web\n[shop]\n/checkout/ control:pay @a @b\n",
+        "[shop]\n/checkout/ control:pay @a @b\n",
+        "",
+    ):
+        assert parse_owners(other).digest != base, other
