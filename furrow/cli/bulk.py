@@ -98,7 +98,7 @@ def act_on_many(
             _show(chosen, as_json)
             return
         if not yes:
-            _ask(wanted, chosen)
+            _ask_before(wanted, chosen)
         results = _apply(api, wanted, chosen)
     _print_results(results, as_json)
 
@@ -147,7 +147,7 @@ def _show(chosen: list[OwnedIncident], as_json: bool) -> None:
     out.print(styled_text(f"{format_count(len(chosen), 'incident')}; nothing was changed"))
 
 
-def _ask(wanted: _Bulk, chosen: list[OwnedIncident]) -> None:
+def _ask_before(wanted: _Bulk, chosen: list[OwnedIncident]) -> None:
     print_incident_list(chosen)
     if not typer.confirm(f"{wanted.action.capitalize()} {format_count(len(chosen), 'incident')}?", err=True):
         raise PermanentError("nothing was changed")

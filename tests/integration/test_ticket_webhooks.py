@@ -35,9 +35,19 @@ from tests.integration.test_export import (
     ticket_of,
 )
 from tests.integration.test_export_faults import sql
-from tests.integration.test_ticket_states import again, finish, is_open, is_reading, last_line, site, status
+from tests.integration.test_ticket_states import (
+    again,
+    finish,
+    github,
+    gitlab,
+    is_open,
+    is_reading,
+    last_line,
+    site,
+    status,
+)
 
-__all__ = ["installation", "jira", "linear", "setting", "site"]
+__all__ = ["github", "gitlab", "installation", "jira", "linear", "setting", "site"]
 
 SECRETS = {name: f"{name}-secret-0123456789" for name in ("jira", "linear", "github", "gitlab")}
 HEADERS = {
@@ -163,6 +173,13 @@ def test_a_webhook_is_believed_nothing(site: Any, client: httpx.Client) -> None:
     lies = {"issue": {"key": key, "fields": {"status": {"statusCategory": {"key": "done"}}}}}
     if site.name == "linear":
         lies = {"data": {"identifier": key, "state": {"type": "completed"}, "completedAt": "2024-01-01T00:00:00Z"}}
+    if site.name in ("github", "gitlab"):
+        number = int(key.split("#")[1])
+        closed = {"state": "closed", "state_reason": "completed"}
+        lies = {
+            "issue": {"number": number, **closed},
+            "object_attributes": {"iid": number, "action": "close", **closed},
+        }
     assert send(client, site.name, build_body(site.name, key, **lies)).json()["tickets"] == 1
     run_read_back()
     assert status() == "confirmed"
