@@ -52,7 +52,7 @@ def count_due_sessions() -> int:
 
 @task(name="score", **POLICY)
 def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_received_ms: int | None = None) -> Scored:
-    """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
+    """Run UFSE over these client sessions. Those that can hold no detection never leave ClickHouse.
 
     The others come in batches of bounded size, so that memory does not follow how long sessions are. A session over which
     the engine fails does not take the others with it: it is returned with the reason. Without
@@ -141,7 +141,7 @@ def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:
     return answers
 
 
-# The engine's word for a visit without feedback: it came along for its session's late events, and is no near miss.
+# The engine's word for a visit without feedback: it came along for late events or actions without answers, and is no near miss.
 _CALM = "no_negative_feedback"
 
 

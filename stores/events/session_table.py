@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from stores.events.event_database import EventDatabase
-from stores.events.event_reader import LATE_RECEIPT_MS, build_span_parameters
+from stores.events.event_reader import COUNT_ACTS, LATE_RECEIPT_MS, build_span_parameters, may_be_unanswered
 from stores.events.event_rows import to_int64_array
 from ufse.clocks import TOLERANCE_MS
 from ufse.visits import ACTION_TYPES, POINTER_TYPES
@@ -70,9 +70,9 @@ class SessionTable(EventDatabase):
     ) -> int:
         """Write the rows of the client sessions that `read_candidate_events` does not return. Returns how many visits.
 
-        They have no feedback and no late event, so their visits are counted by the rules of `ufse.visits` alone, with the clock
-        offset of each sender (`ufse.clocks`; a clock that was set in mid-session is not looked for).
-        ``first_received_ms``: nothing received earlier is read (see `find_first_receipt`).
+        They have no feedback, no late event and no actions that may lack an answer, so their visits are counted by the rules of
+        `ufse.visits` alone, with the clock offset of each sender (`ufse.clocks`; a clock that was set in mid-session is not
+        looked for). ``first_received_ms``: nothing received earlier is read (see `find_first_receipt`).
         """
         calm = self.query_arrow(
             f"""
@@ -88,14 +88,16 @@ class SessionTable(EventDatabase):
                        arrayMap(e -> (if(e.1 >= 0, e.1 + clock_offset, e.2), e.3),
                                 groupArray((client_ts, ts, {_PART}))) AS moments,
                        min(received_ms) AS first_received, max(received_ms) AS last_received,
-                       min(ts) AS first_at, max(ts) AS last_at, max(neg) AS suspect
+                       min(ts) AS first_at, max(ts) AS last_at, max(neg) AS negative,
+                       {COUNT_ACTS}
                 FROM events
                 WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
                   AND session_hash IN {{hashes:Array(UInt64)}}
                 GROUP BY project, session_id, session_hash, user_agent
             )
             GROUP BY project, session_id, session_hash
-            HAVING max(suspect) = 0 AND max(last_received) - first_received_ms <= {LATE_RECEIPT_MS}
+            HAVING max(negative) = 0 AND NOT {may_be_unanswered("sum")}
+                AND max(last_received) - first_received_ms <= {LATE_RECEIPT_MS}
             """,
             {**build_span_parameters(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )

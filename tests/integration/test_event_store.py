@@ -148,6 +148,20 @@ def test_failed_pages_and_dead_clicks_are_possible_feedback(
     assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
 
 
+def test_sessions_whose_actions_may_lack_an_answer_leave_the_store(event_store: EventStore) -> None:
+    """A form that is sent three times without a failure; and a session with a press less, which stays."""
+    acts = ["input", "click", "network", "click", "navigation", "form_submit"]
+    sent = [row("sent", at, event_type=kind) for at, kind in enumerate(acts)]
+    fewer = [row("fewer", at, event_type=kind) for at, kind in enumerate(acts[:-1])]
+    event_store.land_segment(lines(sent + fewer), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert event_store.read_candidate_events(hashes, BASE_MS)["session_id"].unique().to_pylist() == ["sent"]
+    assert [len(batch.hashes) for batch in event_store.plan_batches(hashes, BASE_MS)] == [1]
+    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 1
+    replayed = list(event_store.replay_sessions(0, BASE_MS * 2))
+    assert [table["session_id"].unique().to_pylist() for table in replayed] == [["sent"]]
+
+
 def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: EventStore) -> None:
     event = row("s", event_type="error")
     event_store.land_segment(lines([event]), "one")
