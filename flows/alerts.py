@@ -30,8 +30,10 @@ def alerts() -> State[Any]:
         if (sent := report.run_step(send_alerts, channel)) is not None:
             _report_sent(report, sent)
             failed += [channel] if sent.error is not None else []
-    for waiting in report.run_step(describe_waiting_alerts, failed) or []:
-        report.record_failure("alerts that wait", waiting)
+    if (unsent := report.run_step(describe_waiting_alerts, failed)) is not None:
+        for error in unsent.errors:
+            report.record_failure("alerts that wait", error)
+        report.pending += unsent.unnamed
     return report.finish_run()
 
 

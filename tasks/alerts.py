@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from prefect import task
@@ -49,6 +49,14 @@ class SentAlerts:
     changed: int = 0
     left: int = 0
     error: FurrowError | None = None
+
+
+@dataclass
+class UnsentAlerts:
+    """An error for each channel that did not take alerts that still wait, and a line for each that is no channel any more."""
+
+    errors: list[TransientError] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
 
 
 @task(name="find alerts", **POLICY)
@@ -112,13 +120,16 @@ def send_test_alert(name: str, settings: Settings) -> None:
 
 
 @task(name="waiting alerts", **POLICY)
-def describe_waiting_alerts(but: Sequence[str]) -> list[TransientError]:
-    """An error for each channel, ``but`` for these, that did not take alerts that still wait."""
-    return [
-        TransientError(f"{waiting.channel}: {format_count(waiting.number, 'alert')} waiting: {waiting.reason}")
-        for waiting in _open_store().alert_outbox.list_waiting_alerts()
-        if waiting.channel not in but
-    ]
+def describe_waiting_alerts(but: Sequence[str]) -> UnsentAlerts:
+    """What channels, ``but`` for these, did not take so far."""
+    unsent, known = UnsentAlerts(), parse_channels(effective_settings().alert_urls)
+    for waiting in _open_store().alert_outbox.list_waiting_alerts():
+        text = f"{waiting.channel}: {format_count(waiting.number, 'alert')} waiting"
+        if waiting.channel not in known:
+            unsent.unnamed.append(f"{text}; FURROW_ALERT_URLS does not name this channel any more")
+        elif waiting.channel not in but:
+            unsent.errors.append(TransientError(f"{text}: {waiting.reason}"))
+    return unsent
 
 
 # What goes where

@@ -28,6 +28,7 @@ from tasks.channel_tests import answer_channel_test
 from tests.fakes.channels import FakeMail, FakeSlack, FakeWebhook
 from tests.fakes.server import Answer, Fault
 from tests.integration.incident_store_cases import detection, history, incident_id, record
+from tests.integration.test_export import artifact
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = ConfirmRule(min_sessions=1)
@@ -235,6 +236,23 @@ def test_a_kill_at_each_step_leaves_one_message_or_one_with_a_note(
     assert states(postgres_url) == [("confirmed", "sent")]
     assert len(hook.messages) == had + (step != "record_sent/after")
     assert [REPEATED in text for text in hook.texts] == [False] * had + ([noted] if step != "record_sent/after" else [])
+
+
+def test_what_waits_for_a_channel_that_was_taken_out_is_told_and_degrades_nothing(
+    store: IncidentStore, hook: FakeWebhook, postgres_url: str, prefect: None, setting: Any
+) -> None:
+    hook.stop()
+    confirm(store)
+    assert alerts(return_state=True).name == "Degraded"
+    setting(alert_urls="")
+    assert alerts(return_state=True).name == "Completed"
+    assert "does not name this channel any more" in artifact("alerts")
+    # Named again, it gets what waited.
+    setting(alert_urls=f"ops={hook.channel}")
+    hook.start()
+    hasten(postgres_url)
+    assert alerts(return_state=True).name == "Completed"
+    assert states(postgres_url) == [("confirmed", "sent")]
 
 
 def test_a_receiver_that_is_down_blocks_nothing_and_gets_all_when_it_is_back(
