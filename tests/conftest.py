@@ -8,7 +8,9 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import hypothesis
 import psycopg
@@ -18,6 +20,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
 from tests.distribution import sort_by_length
 from tests.ports import free_port
 
@@ -96,14 +99,41 @@ def postgres_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     return server
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a database with the incident store's schema. To copy it takes a tenth of the time of all migrations."""
+    name = "furrow_template"
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        # Session-level lock: another worker waits until the template is whole.
+        connection.execute("SELECT pg_advisory_lock(1)")
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            connection.execute(f"CREATE DATABASE {name}")
+            with closing(IncidentStore.connect(postgres_server.build_database_url(name))) as store:
+                store.migrate()
+    return name
+
+
 @pytest.fixture
-def postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
-    """URL of an empty database that only this test uses."""
+def postgres_url(postgres_server: EmbeddedPostgres, postgres_template: str) -> Iterator[str]:
+    """URL of a database that only this test uses, with the incident store's schema and nothing in it."""
+    with _make_database(postgres_server, f"TEMPLATE {postgres_template} STRATEGY file_copy") as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of an empty database that only this test uses, as for a first start."""
+    with _make_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def _make_database(server: EmbeddedPostgres, how: LiteralString = "") -> Iterator[str]:
     name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.build_database_url(name)
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" {how}')
+    yield server.build_database_url(name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 

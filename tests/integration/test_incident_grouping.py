@@ -47,9 +47,9 @@ def test_names_of_one_control_are_one_incident(store: IncidentStore) -> None:
     assert sessions_of(store, new_id("pay")) == 2
 
 
-def test_an_incident_of_an_older_version_keeps_its_sessions(postgres_url: str) -> None:
+def test_an_incident_of_an_older_version_keeps_its_sessions(empty_postgres_url: str) -> None:
     """The database holds two incidents of version 1 and their detections when it is upgraded."""
-    database = Database(postgres_url)
+    database = Database(empty_postgres_url)
     with database.open_transaction() as connection:
         migrate(connection, "0008")
         for name in ("pay-1", "pay-2"):
@@ -74,7 +74,7 @@ def test_an_incident_of_an_older_version_keeps_its_sessions(postgres_url: str) -
                 },
             )
     database.close()
-    store = IncidentStore.connect(postgres_url)
+    store = IncidentStore.connect(empty_postgres_url)
     store.migrate()
     # Version 2 calls both one; the incidents stay, with their own sessions and new ones of the same name.
     record(

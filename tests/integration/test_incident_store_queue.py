@@ -174,8 +174,8 @@ def test_keys_and_projects(store: IncidentStore) -> None:
     assert store.keys.read_projects() == [ProjectRecord("shop", ["https://shop.example"], {"min_sessions": 5})]
 
 
-def test_migrating_again_and_all_at_once_is_safe(postgres_url: str) -> None:
-    stores = [IncidentStore.connect(postgres_url) for _ in range(4)]
+def test_migrating_again_and_all_at_once_is_safe(empty_postgres_url: str) -> None:
+    stores = [IncidentStore.connect(empty_postgres_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(IncidentStore.migrate, stores))
     record(stores[0], detection("a"))
@@ -233,13 +233,13 @@ def test_a_connection_that_is_cut_in_the_middle_is_transient(store: IncidentStor
     assert store.queue.find_due_sessions(10_000, 10) == [pending]
 
 
-def test_errors_that_waiting_cannot_cure_are_permanent(postgres_url: str) -> None:
-    never_migrated = IncidentStore.connect(postgres_url)
+def test_errors_that_waiting_cannot_cure_are_permanent(empty_postgres_url: str) -> None:
+    never_migrated = IncidentStore.connect(empty_postgres_url)
     with pytest.raises(PermanentError, match='relation "incident_counts" does not exist'):
         never_migrated.incidents.read_store_counts()
     never_migrated.close()
     with pytest.raises(PermanentError, match="does not exist"):
-        IncidentStore.connect(postgres_url.replace("/t_", "/no_")).ping()
+        IncidentStore.connect(empty_postgres_url.replace("/t_", "/no_")).ping()
     with pytest.raises(PermanentError, match="is Postgres"):
         IncidentStore.connect("sqlite:///furrow.db")
 
@@ -259,11 +259,11 @@ def test_a_url_that_is_none_is_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_alembic_is_loaded_only_to_upgrade(postgres_url: str) -> None:
-    IncidentStore.connect(postgres_url).migrate()
+def test_alembic_is_loaded_only_to_upgrade(empty_postgres_url: str) -> None:
+    IncidentStore.connect(empty_postgres_url).migrate()
     script = (
         "import sys; from stores.incidents.incident_store import IncidentStore; "
-        f"IncidentStore.connect({postgres_url!r}).migrate(); print('alembic' in sys.modules)"
+        f"IncidentStore.connect({empty_postgres_url!r}).migrate(); print('alembic' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
     assert told.stdout.strip() == "False"

@@ -192,8 +192,8 @@ def test_what_began_after_the_hour_is_over_is_not_held(store: IncidentStore, pos
     assert [flood.lasts for flood in store.floods.list_floods()] == [False]
 
 
-def test_rows_of_an_older_version_go_on_counting_session_by_session(postgres_url: str) -> None:
-    database = Database(postgres_url)
+def test_rows_of_an_older_version_go_on_counting_session_by_session(empty_postgres_url: str) -> None:
+    database = Database(empty_postgres_url)
     with database.open_transaction() as connection:
         migrate(connection, "0002")
         connection.exec_driver_sql(
@@ -209,7 +209,7 @@ def test_rows_of_an_older_version_go_on_counting_session_by_session(postgres_url
             values = {"name": name, "id": incident_id(), "body": json.dumps(detection(name))}
             connection.execute(insert, values)
     database.close()
-    store = IncidentStore.connect(postgres_url)
+    store = IncidentStore.connect(empty_postgres_url)
     store.migrate()
     record(store, detection("c", at=MONDAY), received=NOW)
     found = incident(store)

@@ -20,11 +20,11 @@ TABLES = ("projects", "api_keys", "cursors", "incidents", "detections", "inciden
 
 
 @pytest.fixture
-def upgraded(postgres_url: str) -> IncidentStore:
+def upgraded(empty_postgres_url: str) -> IncidentStore:
     """The store after the upgrade."""
     stored = json.loads(FILLED.read_text(encoding="utf-8"))
     assert set(stored) - {"furrow_schema_version"} == set(TABLES)
-    engine = sa.create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(empty_postgres_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         migrate(connection, "0006")
         raw = connection.connection.driver_connection
@@ -35,7 +35,7 @@ def upgraded(postgres_url: str) -> IncidentStore:
                 copy.write("\n".join([*stored[table]["rows"], ""]))
         connection.execute(text("SELECT setval('incident_history_id_seq', (SELECT max(id) FROM incident_history))"))
     engine.dispose()
-    store = IncidentStore.connect(postgres_url)
+    store = IncidentStore.connect(empty_postgres_url)
     store.migrate()
     return store
 
