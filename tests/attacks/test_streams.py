@@ -56,10 +56,14 @@ def resident_bytes(pid: int) -> int:
 
 def rows(toy: Collector, name: str) -> list[dict[str, Any]]:
     """The stored rows whose control is ``name``; the answer came first, so that they are there."""
-    found = [json.loads(line) for s in list_segments(toy.spool) for line in s.read().splitlines()]
-    for open_file in toy.spool.glob("*.open*"):
-        found += [json.loads(line) for line in open_file.read_bytes().splitlines()]
-    return [row for row in found if row.get("target_id") == name]
+    while True:
+        found = [json.loads(line) for s in list_segments(toy.spool) for line in s.read().splitlines()]
+        try:
+            for open_file in toy.spool.glob("*.open*"):
+                found += [json.loads(line) for line in open_file.read_bytes().splitlines()]
+        except FileNotFoundError:
+            continue  # it was closed meanwhile, and is a segment now
+        return [row for row in found if row.get("target_id") == name]
 
 
 def letters(toy: Collector) -> list[dict[str, Any]]:

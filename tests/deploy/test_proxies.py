@@ -220,5 +220,10 @@ def test_operators_are_let_in_from_their_network_alone(front: Front) -> None:
 
 
 def test_a_body_over_the_limit_does_not_reach_the_collector(front: Front) -> None:
-    with front.client("events.shop.example") as client:
-        assert client.post("/v1/events", content=b" " * (3 << 20), headers=KEY).status_code in (413, 502)
+    # The status alone: Caddy may close the connection before the answer's body is sent, as the request's is not read.
+    content = b" " * (3 << 20)
+    with (
+        front.client("events.shop.example") as client,
+        client.stream("POST", "/v1/events", content=content, headers=KEY) as answer,
+    ):
+        assert answer.status_code in (413, 502)

@@ -587,6 +587,7 @@ def test_every_route_is_documented_and_the_other_way_round() -> None:
     hidden |= {"/incidents/{incident_id}", "/incidents/{incident_id}/act", "/incidents/act", "/health/retry"}
     hidden |= {"/incidents/{incident_id}/verdict", "/exceptions/act", "/incidents/views", "/incidents/views/remove"}
     hidden |= {f"/incidents/{form}" for form in ("assign", "merge", "{incident_id}/assign", "{incident_id}/merge")}
+    hidden |= {"/incidents/{incident_id}/snooze", "/settings/alerts/test"}
     hidden |= {"/sign-in/callback", "/sign-in/project", "/sign-in/provider", "/signed-out", "/audit/sessions/end"}
     hidden |= {
         f"/settings/{form}" for form in ("projects", "origins", "values", "keys", "keys/revoke", "trackers/check")

@@ -37,7 +37,7 @@ def client(tmp_path: Path, postgres_url: str, store: IncidentStore) -> Iterator[
 
 def run(client: httpx.Client, *words: str, typed: str = "", code: int = 0, key: str = "shop-operator") -> str:
     where = ("--url", str(client.base_url).rstrip("/"), "--key", key)
-    done = CliRunner().invoke(app, ["incidents", *words, *where], input=typed)
+    done = CliRunner().invoke(app, [*words, *where], input=typed)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == code, done.output
@@ -51,18 +51,30 @@ def statuses(store: IncidentStore) -> dict[str, str]:
 
 
 def test_a_dry_run_shows_and_changes_nothing(client: httpx.Client, store: IncidentStore) -> None:
-    shown = run(client, "bulk", "suppress", "--status", "draft", "--reason", "noise", "--dry-run")
+    shown = run(client, "incidents", "bulk", "suppress", "--status", "draft", "--reason", "noise", "--dry-run")
     assert shown.count("inc_") == 3
     assert "3 incidents; nothing was changed" in shown
     listed = json.loads(
-        run(client, "bulk", "suppress", "--owner", "@web", "--reason", "noise", "--dry-run", "--json", "--yes")
+        run(
+            client,
+            "incidents",
+            "bulk",
+            "suppress",
+            "--owner",
+            "@web",
+            "--reason",
+            "noise",
+            "--dry-run",
+            "--json",
+            "--yes",
+        )
     )
     assert (len(listed["incidents"]), listed["changed"]) == (3, 0)
     assert set(statuses(store).values()) == {"draft"}
 
 
 def test_a_no_changes_nothing_and_a_yes_changes_all(client: httpx.Client, store: IncidentStore) -> None:
-    words = ("bulk", "suppress", "--owner", "@web", "--reason", "noise")
+    words = ("incidents", "bulk", "suppress", "--owner", "@web", "--reason", "noise")
     with pytest.raises(PermanentError, match="nothing was changed"):
         run(client, *words, typed="n\n")
     run(client, *words, typed="", code=1)
@@ -79,25 +91,25 @@ def test_a_no_changes_nothing_and_a_yes_changes_all(client: httpx.Client, store:
 def test_ids_are_acted_on_and_what_is_refused_is_named(client: httpx.Client, store: IncidentStore) -> None:
     ids = [incident_id("other-0"), incident_id("other-1"), incident_id("other-0")]
     store.ledger.apply_action(ids[1], "suppress", "noise", "ann")
-    done = run(client, "bulk", "resolve", *ids, "--reason", "fixed", "--yes", code=1)
+    done = run(client, "incidents", "bulk", "resolve", *ids, "--reason", "fixed", "--yes", code=1)
     assert "0 incidents changed, 2 refused" in done
     assert ids[1] in done
-    answer = json.loads(run(client, "bulk", "reopen", *ids, "--reason", "seen", "--yes", "--json", code=1))
+    answer = json.loads(run(client, "incidents", "bulk", "reopen", *ids, "--reason", "seen", "--yes", "--json", code=1))
     assert [result["code"] for result in answer["results"]] == [409, 200]
     assert (answer["changed"], answer["refused"]) == (1, 1)
 
 
 def test_many_are_assigned_and_taken_back(client: httpx.Client, store: IncidentStore) -> None:
-    words = ("bulk", "assign", "--not-owned", "--reason", "triage", "--yes")
+    words = ("incidents", "bulk", "assign", "--not-owned", "--reason", "triage", "--yes")
     assert "1 incident changed" in run(client, *words, "--assignee", HOSTILE)
-    shown = json.loads(run(client, "list", "--owner", HOSTILE, "--json"))
+    shown = json.loads(run(client, "incidents", "list", "--owner", HOSTILE, "--json"))
     assert [one["incidentId"] for one in shown["incidents"]] == [incident_id()]
     with pytest.raises(WrongUse, match="assignee"):
-        run(client, "bulk", "assign", incident_id(), "--assignee", "\x1b[31mred", "--reason", "x", "--yes")
+        run(client, "incidents", "bulk", "assign", incident_id(), "--assignee", "\x1b[31mred", "--reason", "x", "--yes")
     assert "0 incidents; nothing was changed" in run(client, *words, "--assignee", "ben", "--status", "resolved")
-    taken = run(client, "bulk", "assign", incident_id(), "--assignee", "", "--reason", "back", "--yes")
+    taken = run(client, "incidents", "bulk", "assign", incident_id(), "--assignee", "", "--reason", "back", "--yes")
     assert "1 incident changed" in taken
-    assert len(json.loads(run(client, "list", "--not-owned", "--json"))["incidents"]) == 1
+    assert len(json.loads(run(client, "incidents", "list", "--not-owned", "--json"))["incidents"]) == 1
 
 
 def test_an_incident_that_was_changed_meanwhile_is_left_alone(
@@ -110,7 +122,7 @@ def test_an_incident_that_was_changed_meanwhile_is_left_alone(
         return send(self, body)
 
     monkeypatch.setattr(OperatorApi, "act_on_many", act_later)
-    done = run(client, "bulk", "suppress", "--owner", "@web", "--reason", "noise", typed="y\n", code=1)
+    done = run(client, "incidents", "bulk", "suppress", "--owner", "@web", "--reason", "noise", typed="y\n", code=1)
     assert "2 incidents changed, 1 refused" in done
     assert "assigned to ann" in done
     assert statuses(store) == {"other-0": "suppressed", "other-1": "draft", "other-2": "suppressed"}
@@ -121,8 +133,10 @@ def test_pages_are_followed_and_too_many_are_refused(
 ) -> None:
     monkeypatch.setattr("furrow.cli.bulk._BATCH", 2)
     with pytest.raises(PermanentError, match="3 incidents match, more than --limit 2; nothing was changed"):
-        run(client, "bulk", "suppress", "--owner", "@web", "--reason", "noise", "--limit", "2", "--yes")
-    assert "3 incidents changed" in run(client, "bulk", "suppress", "--owner", "@web", "--reason", "noise", "--yes")
+        run(client, "incidents", "bulk", "suppress", "--owner", "@web", "--reason", "noise", "--limit", "2", "--yes")
+    assert "3 incidents changed" in run(
+        client, "incidents", "bulk", "suppress", "--owner", "@web", "--reason", "noise", "--yes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,12 +155,14 @@ def test_pages_are_followed_and_too_many_are_refused(
 )
 def test_wrong_use_is_refused(client: httpx.Client, words: tuple[str, ...], message: str) -> None:
     with pytest.raises(WrongUse, match=message):
-        run(client, "bulk", *words)
+        run(client, "incidents", "bulk", *words)
 
 
 def test_another_project_is_out_of_reach(client: httpx.Client, store: IncidentStore) -> None:
     with pytest.raises(PermanentError, match="no such incident"):
-        run(client, "bulk", "suppress", incident_id(), "--reason", "x", "--yes", key="blog-operator")
-    done = run(client, "bulk", "suppress", "--owner", "@web", "--reason", "x", "--yes", key="blog-operator")
+        run(client, "incidents", "bulk", "suppress", incident_id(), "--reason", "x", "--yes", key="blog-operator")
+    done = run(
+        client, "incidents", "bulk", "suppress", "--owner", "@web", "--reason", "x", "--yes", key="blog-operator"
+    )
     assert "0 incidents; nothing was changed" in done
     assert set(statuses(store).values()) == {"draft"}
