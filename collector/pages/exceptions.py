@@ -1,6 +1,5 @@
 """``/exceptions``: what verdicts have in common, which exceptions follow, what their replay found, and which ones hold."""
 
-import re
 from functools import partial
 from typing import Final, cast, get_args
 from urllib.parse import urlencode
@@ -12,14 +11,11 @@ from collector.exemptions import EXEMPTION_ID, ask_for_trial, read_overview
 from collector.http_errors import ApiError
 from collector.pages.documents import exceptions_to_markdown
 from collector.pages.page import Answer, Pages
-from collector.pages.people import Person, last_value, read_form, require_actor
+from collector.pages.people import Person, last_value, read_form, read_reason, require_actor
 from collector.pages.session import NAME
-from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from incidents.verdicts import AGREEING, REASONS, ExemptionRecord, ExemptionState, ExemptionStep
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class ExceptionPages:
@@ -61,11 +57,9 @@ class ExceptionPages:
         require_actor(person, form)
         project = _read_project(last_value(form, "project"), person)
         exemption_id, step = last_value(form, "exception"), last_value(form, "step")
-        reason = last_value(form, "reason").strip()
         if not EXEMPTION_ID.fullmatch(exemption_id):
             raise ApiError(404, "not_found", "There is no such exception.")
-        if len(reason) > MAX_REASON or _CONTROL.search(reason):
-            raise ApiError(400, "invalid_body", f"A reason is one line of at most {MAX_REASON} characters.")
+        reason = read_reason(form)
         if step == "try":
             await ask_for_trial(self._store, exemption_id, project, person.name, reason)
         elif step in get_args(ExemptionStep):

@@ -7,6 +7,7 @@ admin ends it, and when the key that began it is revoked. What a person may do i
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from fastapi import Request, Response
 from collector.access.callers import Gate, read_header_key, visible_project
 from collector.access.keys import Grant, KeyRing
 from collector.http_errors import ApiError
+from collector.routes.incidents import MAX_REASON
 from collector.services import Services
 from collector.store import StoreCalls
 from core.roles import PersonRole, Scope, includes_role, is_person_role, lower_role
@@ -26,6 +28,7 @@ from incidents.audit import AuditAction
 if TYPE_CHECKING:
     from stores.incidents.page_sessions import SignedIn
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 COOKIE: Final = "furrow_session"
 KEPT_SECONDS: Final = 12 * 3600
 """Duration of a session: a working day."""
@@ -265,6 +268,14 @@ def require_admin_reader(person: Person) -> None:
 def last_value(form: dict[str, list[str]], name: str) -> str:
     """The last value of a field; '' without one."""
     return form[name][-1] if form.get(name) else ""
+
+
+def read_reason(form: dict[str, list[str]]) -> str:
+    """The reason of a form, which may be empty. Raises ApiError if it is longer than one line of `MAX_REASON` characters."""
+    reason = last_value(form, "reason").strip()
+    if len(reason) > MAX_REASON or _CONTROL.search(reason):
+        raise ApiError(400, "invalid_body", f"A reason is one line of at most {MAX_REASON} characters.")
+    return reason
 
 
 def hash_token(token: str) -> str:

@@ -1,6 +1,5 @@
 """The form that snoozes an incident: nobody is alerted of it for a while."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -10,8 +9,8 @@ from fastapi.responses import RedirectResponse
 
 from collector.http_errors import ApiError
 from collector.pages.page import Pages
-from collector.pages.people import Person, last_value, read_form, require_actor
-from collector.routes.incidents import MAX_REASON, read_incident_id
+from collector.pages.people import Person, last_value, read_form, read_reason, require_actor
+from collector.routes.incidents import read_incident_id
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from collector.store import Incidents
@@ -25,7 +24,6 @@ SPANS: Final = {
 }
 """How long an incident can be snoozed on its page: the value of the form, words, and the span."""
 _WAKE: Final = "0"
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class SnoozeForms:
@@ -43,11 +41,9 @@ class SnoozeForms:
         incident_id = read_incident_id(request)
         form = await read_form(request)
         require_actor(person, form)
-        span, reason = last_value(form, "for"), last_value(form, "reason").strip()
+        span, reason = last_value(form, "for"), read_reason(form)
         if span not in (*SPANS, _WAKE):
             raise ApiError(400, "invalid_body", "The form does not say for how long.")
-        if len(reason) > MAX_REASON or _CONTROL.search(reason):
-            raise ApiError(400, "invalid_body", f"A reason is one line of at most {MAX_REASON} characters.")
 
         def apply(store: Incidents) -> None:
             if store.incidents.read_incident(incident_id, person.project) is None:
