@@ -1,6 +1,7 @@
 """What kind of page a route is, by the usual words: a confirmation, an error page, a login."""
 
 import re
+from typing import Final
 
 from ufse.memo import memoize_texts
 
@@ -11,14 +12,17 @@ THANKS = re.compile(
 _FAILED_ROUTE = re.compile(
     r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
 )
-_DETOUR = re.compile(
+DETOUR_PATTERN: Final = (
     r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
 )
-_LOGIN = re.compile(
+"""Error pages and logins, in small letters (as ClickHouse reads it, too)."""
+LOGIN_PATTERN: Final = (
     r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
     r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
 )
-"""Login pages, by the usual words of a few languages. The rules do not recognise other names."""
+"""Login pages, by the usual words of a few languages (as ClickHouse reads it, too). The rules do not recognise other names."""
+_DETOUR = re.compile(DETOUR_PATTERN)
+_LOGIN = re.compile(LOGIN_PATTERN)
 
 
 def is_thanks_page(pattern: str) -> bool:

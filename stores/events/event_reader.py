@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from stores.events.candidate_sessions import SPAN, select_candidates
 from stores.events.event_database import EventDatabase
 from stores.events.event_rows import EVENT_COLUMNS, to_int64_array, to_uint64_array
-from ufse.sent_back import RETURNED_TRIES
-from ufse.silent_controls import SILENT_TRIES
 
 REPLAY_EVENTS = 200_000
 """Events of one batch of a replay: small, so that fetching and detection overlap early."""
@@ -19,27 +17,9 @@ REPLAY_EVENTS = 200_000
 BATCH_EVENTS = 300_000
 """Events of one analysis, unless one session has more. The engine is fastest with 0.2 to 1 million, about 100 MB."""
 
-LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
 _LONG_SESSION_MS = 6 * 3_600_000  # nearly all sessions are received within this time; see group_into_batches
 _MOST_SESSIONS = 20_000  # of one query: its text, whose length is limited, holds their hashes
 _NO_END = 2**62
-
-COUNT_ACTS: Final = """countIf(event_type IN ('click', 'form_submit')) AS presses, countIf(event_type = 'input') AS inputs,
-                       countIf(event_type = 'network') AS requests, countIf(event_type = 'navigation') AS pages"""
-_MAY_BE_UNANSWERED: Final = f"""({{presses}} >= {SILENT_TRIES} AND (({{inputs}} >= 1 AND {{requests}} >= 1)
-                         OR ({{inputs}} >= {RETURNED_TRIES} AND {{pages}} >= 1)))"""
-
-
-def may_be_unanswered(fold: str = "") -> str:
-    """The condition that actions of a session may have come to nothing though nothing failed (`ufse.unanswered`).
-
-    It holds for more sessions than the engine looks into, and for all of these. It reads the counts that `COUNT_ACTS` names, or
-    what the function ``fold`` makes of them.
-    """
-    return _MAY_BE_UNANSWERED.format_map({n: f"{fold}({n})" for n in ("presses", "inputs", "requests", "pages")})
-
-
-_MAY_HOLD: Final = f"suspect = 1 OR {may_be_unanswered()}"
 
 
 @dataclass(frozen=True)
@@ -103,15 +83,7 @@ class EventReader(EventDatabase):
         Sessions are never split: a larger session is a batch of its own.
         """
         suspects = self.query_arrow(
-            f"""
-            WITH max(neg) AS suspect, {COUNT_ACTS}
-            SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
-            FROM events
-            WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
-              AND session_hash IN {{hashes:Array(UInt64)}}
-            GROUP BY session_hash
-            HAVING {_MAY_HOLD} OR last - first > {LATE_RECEIPT_MS}
-            """,
+            select_candidates(SPAN),
             build_span_parameters(hashes, first_received_ms, last_received_ms),
         )
         return group_into_batches(suspects, most_events)
@@ -121,24 +93,15 @@ class EventReader(EventDatabase):
     ) -> pa.Table:
         """All events, once each, of the client sessions that could hold a detection (`EVENT_SCHEMA`; see `build_event_table`).
 
-        These are sessions with an event that may be negative feedback, sessions whose actions may have had no answer
-        (`may_be_unanswered`), and sessions received over more than 75 min: the engine decides which of their events are late.
-        ``first_received_ms`` and ``last_received_ms`` (None: no end) limit the receipt of the events that are read (see
-        `find_first_receipt`).
+        `stores.events.candidate_sessions` says which these are. ``first_received_ms`` and ``last_received_ms`` (None: no end)
+        limit the receipt of the events that are read (see `find_first_receipt`).
         """
         return self.query_events(
             f"""
             SELECT {EVENT_COLUMNS}
             FROM events
             WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
-              AND session_hash IN (
-                WITH max(neg) AS suspect, {COUNT_ACTS}
-                SELECT session_hash FROM events
-                WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
-                  AND session_hash IN {{hashes:Array(UInt64)}}
-                GROUP BY session_hash
-                HAVING {_MAY_HOLD} OR max(received_ms) - min(received_ms) > {LATE_RECEIPT_MS}
-              )
+              AND session_hash IN (SELECT session_hash FROM ({select_candidates(SPAN)}))
             """,
             build_span_parameters(hashes, first_received_ms, last_received_ms),
         )
@@ -168,14 +131,7 @@ class EventReader(EventDatabase):
     def _find_suspect_sessions(self, start_ms: int, end_ms: int, project: str | None) -> pa.Table:
         """Sessions that could hold a detection, with an event in the window: hash, events, first and last receipt (ms)."""
         return self.query_arrow(
-            f"""
-            WITH max(neg) AS suspect, {COUNT_ACTS}
-            SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
-            FROM events
-            WHERE {{all:UInt8}} = 1 OR project = {{project:String}}
-            GROUP BY session_hash
-            HAVING ({_MAY_HOLD}) AND countIf(ts >= {{start:Int64}} AND ts < {{end:Int64}}) > 0
-            """,
+            select_candidates("{all:UInt8} = 1 OR project = {project:String}", "inside > 0", late=False),
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
 

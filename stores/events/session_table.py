@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stores.events.candidate_sessions import SPAN, select_candidates
 from stores.events.event_database import EventDatabase
-from stores.events.event_reader import COUNT_ACTS, LATE_RECEIPT_MS, build_span_parameters, may_be_unanswered
+from stores.events.event_reader import build_span_parameters
 from stores.events.event_rows import to_int64_array
 from ufse.clocks import TOLERANCE_MS
 from ufse.visits import ACTION_TYPES, POINTER_TYPES
@@ -87,17 +88,13 @@ class SessionTable(EventDatabase):
                        if(abs(least) > {TOLERANCE_MS}, least, 0) AS clock_offset,
                        arrayMap(e -> (if(e.1 >= 0, e.1 + clock_offset, e.2), e.3),
                                 groupArray((client_ts, ts, {_PART}))) AS moments,
-                       min(received_ms) AS first_received, max(received_ms) AS last_received,
-                       min(ts) AS first_at, max(ts) AS last_at, max(neg) AS negative,
-                       {COUNT_ACTS}
+                       min(received_ms) AS first_received,
+                       min(ts) AS first_at, max(ts) AS last_at
                 FROM events
-                WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
-                  AND session_hash IN {{hashes:Array(UInt64)}}
+                WHERE {SPAN} AND session_hash NOT IN (SELECT session_hash FROM ({select_candidates(SPAN)}))
                 GROUP BY project, session_id, session_hash, user_agent
             )
             GROUP BY project, session_id, session_hash
-            HAVING max(negative) = 0 AND NOT {may_be_unanswered("sum")}
-                AND max(last_received) - first_received_ms <= {LATE_RECEIPT_MS}
             """,
             {**build_span_parameters(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )

@@ -149,17 +149,33 @@ def test_failed_pages_and_dead_clicks_are_possible_feedback(
 
 
 def test_sessions_whose_actions_may_lack_an_answer_leave_the_store(event_store: EventStore) -> None:
-    """A form that is sent three times without a failure; and a session with a press less, which stays."""
+    """A form that is sent three times without a failure. One with a press less stays, and one on several pages."""
     acts = ["input", "click", "network", "click", "navigation", "form_submit"]
     sent = [row("sent", at, event_type=kind) for at, kind in enumerate(acts)]
     fewer = [row("fewer", at, event_type=kind) for at, kind in enumerate(acts[:-1])]
-    event_store.land_segment(lines(sent + fewer), "t")
+    pages = [row("pages", at, event_type=kind, route=f"/{at // 4}") for at, kind in enumerate(acts * 3)]
+    event_store.land_segment(lines(sent + fewer + pages), "t")
     hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     assert event_store.read_candidate_events(hashes, BASE_MS)["session_id"].unique().to_pylist() == ["sent"]
     assert [len(batch.hashes) for batch in event_store.plan_batches(hashes, BASE_MS)] == [1]
-    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 1
+    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 2
     replayed = list(event_store.replay_sessions(0, BASE_MS * 2))
     assert [table["session_id"].unique().to_pylist() for table in replayed] == [["sent"]]
+
+
+@pytest.mark.parametrize(("returns", "read"), [(3, True), (2, False)])
+@pytest.mark.parametrize("page", [{"nav_type": "reload"}, {"route": "/Login"}, {"route": "/shop/404"}])
+def test_sessions_that_are_sent_back_leave_the_store(
+    event_store: EventStore, page: dict[str, object], returns: int, read: bool
+) -> None:
+    """Entries on one page each, so that no page alone has enough presses."""
+    acts: list[dict[str, object]] = []
+    for tries in range(3):
+        acts += [{"event_type": kind, "route": f"/{tries}"} for kind in ("input", "click")]
+        acts += [{"event_type": "navigation", **page}] if tries < returns else []
+    event_store.land_segment(lines([row("s", at, **act) for at, act in enumerate(acts)]), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
 
 
 def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: EventStore) -> None:
