@@ -15,9 +15,12 @@ from typing import LiteralString
 import hypothesis
 import psycopg
 import pytest
+from prefect import settings
+from prefect.settings import temporary_settings
 from prefect.testing import utilities
 from prefect.testing.utilities import prefect_test_harness
 
+from furrow.prefect_economy import prepare_client
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
@@ -152,8 +155,17 @@ def prefect() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Its own choice out of a thousand ports may be the same in two workers that start at once.
         patch.setattr(utilities, "_find_available_port", free_port)
-        with prefect_test_harness(server_startup_timeout=600):
+        for service in _UNREAD_SERVICES:
+            patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
+        prepare_client()  # as every process of an installation does
+        # A run waits for the thread of its heartbeat, which looks once a second whether the run is over.
+        quiet = temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        with prefect_test_harness(server_startup_timeout=600), quiet:
             yield
+
+
+_UNREAD_SERVICES = ("EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS")
+"""Services whose results no test with this server reads; they take a tenth of its time. Tests of installations run them all."""
 
 
 @pytest.fixture(scope="session")
