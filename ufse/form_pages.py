@@ -43,9 +43,9 @@ SHOWN_TRIES: Final = 3
 _ONE_TRY_MS: Final = 1_000
 """Presses this close together are one try."""
 _COMES_BACK: Final = re.compile(
-    r"search|find|filter|quer(y|ies)|lookup|sort|refresh|reload|calculat|estimat|preview|availab|quote|"
-    r"save|update|apply|draft|edit|such|aktualisier|speicher|anwenden|berechn|recherch|rechercher|enregistr|appliqu|"
-    r"busca|guardar|aplicar|actualizar|cerca|salva|applica|aggiorna|zoek|opslaan|toepassen|atualizar"
+    r"search|filter|lookup|refresh|reload|calculat|estimat|preview|availab|save|update|apply|draft|suche|aktualisier|speicher|"
+    r"anwenden|berechn|recherch|enregistr|appliqu|guardar|aplicar|actualizar|aggiorna|opslaan|toepassen|atualizar|"
+    r"(?<![a-z])(find|quer(y|ies)|sort|quote|edit|busca|cerca|salva|applica|zoek)"
 )
 """Words of controls and pages that show the same page when all is well (own choice, in a few languages)."""
 
@@ -148,9 +148,10 @@ def _is_corrected(frame: Frame, tries: Ints, again: Bools) -> bool:
 
 def _find_touched_fields(frame: Frame, visit: int) -> Ints:
     """Rows of the changes of fields in the visit; where it reports none, of the clicks into fields."""
-    rows = np.arange(frame.low[visit], frame.high[visit])
-    changes = rows[(frame.kind[rows] == INPUT) & ~frame.column_equals("action", "focus", "blur", rows=rows)]
+    rows: Ints = np.arange(frame.low[visit], frame.high[visit], dtype=np.int64)
+    changes: Ints = rows[(frame.kind[rows] == INPUT) & ~frame.column_equals("action", "focus", "blur", rows=rows)]
     if len(changes):
         return changes
-    clicks = rows[frame.kind[rows] == CLICK]
-    return clicks[np.array([frame.targets[t].text_field for t in frame.target[clicks]], dtype=np.bool_)]
+    clicks: Ints = rows[frame.kind[rows] == CLICK]
+    into: Bools = np.array([frame.targets[t].text_field for t in frame.target[clicks]], dtype=np.bool_)
+    return np.asarray(clicks[into], dtype=np.int64)

@@ -61,6 +61,7 @@ STRUGGLES: dict[str, list[Row]] = {
     "its last page was not reported": take_last(refused(*CORRECTED)),
     "clicks into fields": by_clicks(refused(*CORRECTED)),
     "submits": with_submits(refused(*CORRECTED)),
+    "words within words": refused(*CORRECTED, button={**GO_ON, "target_id": "credit-consort"}),
     "the page comes by a link": refused(*CORRECTED, how="link"),
 }
 NEW_ENTRIES: tuple[Fields, ...] = (("name", "street"), ("name", "street"), ())
