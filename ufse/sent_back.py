@@ -11,6 +11,7 @@ redirect. Data entry looks alike unless the page that came is a login or an erro
 * or after each try the page was loaded anew within 10 s, before the person did anything else, and the try has no request, while
   at least two other clicks or submits of the visit were answered with success or by a page, and the collector is known to
   report requests: the entries are lost;
+* or after each try its own page came, and the person corrected the form and sent it again as it was (``ufse.form_pages``);
 * no try has a failure of its own, which would be its feedback.
 
 All tries but the last are feedback of the kind RETURNED. None of them counts as a success, whatever its request was answered.
@@ -33,6 +34,7 @@ from ufse.arrays import (
 )
 from ufse.config import Config
 from ufse.feedback import NONE
+from ufse.form_pages import find_shown_again
 from ufse.frame import Frame
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
@@ -65,7 +67,7 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     login = np.array([is_login_form(p) for p in frame.patterns] or [False])
     detour = np.array([is_detour_page(p) for p in frame.patterns] or [False]) | login
     moves = np.flatnonzero(frame.kind == NAVIGATION)
-    if not (detour[frame.pattern[moves]].any() or len(reloads) >= RETURNED_TRIES):
+    if len(moves) < RETURNED_TRIES:
         return nothing
     presses, apart = _find_presses(frame, actions)
     tries = presses[apart]
@@ -74,6 +76,7 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     back |= _is_emptied(frame, actions, tries, reloads, cause, config)
     filled = _is_filled_before(frame, tries)
     back &= filled | _is_in_login_loop(frame, tries, key[tries], back, filled, login)
+    back |= find_shown_again(frame, tries, key, cause, config)
     tries = tries[back]
     failed = cause[(cause >= 0) & (negative != NONE)]
     tries = tries[~is_among(key[tries], key[failed])]

@@ -1,19 +1,21 @@
 """Visits in which an answer may be missing although nothing failed: the cheap first look before the rules of
-``ufse.silent_controls`` and ``ufse.sent_back``.
+``ufse.silent_controls``, ``ufse.sent_back`` and ``ufse.form_pages``.
 """
 
 import numpy as np
 
 from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
 from ufse.dead_controls import REPEATS
+from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
 from ufse.silent_controls import SILENT_TRIES
+from ufse.targets import TEXT_FIELDS
 
 
 def may_lack_answers(ordered: OrderedEvents) -> Bools:
-    """Per visit: whether clicks or submits came again and again after changes of fields, as both rules require."""
+    """Per visit: whether clicks or submits came again and again after changes of fields, as the rules require."""
     size = len(ordered.visits)
     acts = np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, INPUT, NAVIGATION) & ordered.analysed)
     if not len(acts):
@@ -31,7 +33,7 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     moves = acts[(kind == NAVIGATION) & often[visit]]
-    again |= _reports_refusals(ordered, acts[kind == CLICK])
+    again |= _reports_refusals(ordered, acts[kind == CLICK]) | _shows_forms_again(ordered, acts)
     return again | _shows_detours(ordered, moves) | _reloads_often(ordered, moves)
 
 
@@ -50,6 +52,37 @@ def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
     code, types = ordered.columns.read_codes("nav_type", moves)
     again = np.array([t == "reload" for t in types])[code]
     return count_by_owner(ordered.visit[moves], size, again) >= RETURNED_TRIES
+
+
+def _shows_forms_again(ordered: OrderedEvents, acts: Ints) -> Bools:
+    """Per visit: whether one of its pages is shown, pressed and filled in as often as a form whose own page comes back."""
+    size = len(ordered.visits)
+    kind, visit = ordered.kind[acts], ordered.visit[acts]
+    counts = (
+        count_by_owner(visit, size, kind == NAVIGATION),
+        count_by_owner(visit, size, equals_any(kind, CLICK, SUBMIT)),
+    )
+    acts = acts[(np.minimum(*counts) >= SHOWN_TRIES)[visit]]
+    if not len(acts):
+        return np.zeros(size, dtype=np.bool_)
+    kind, (route, routes) = ordered.kind[acts], ordered.columns.read_codes("route", acts)
+    page = ordered.visit[acts] * len(routes) + route
+    known, owner = np.unique(page, return_inverse=True)
+    moves = count_by_owner(owner, len(known), kind == NAVIGATION)
+    presses = count_by_owner(owner, len(known), equals_any(kind, CLICK, SUBMIT))
+    fields = count_by_owner(owner, len(known), _touches_field(ordered, acts))
+    found = np.minimum(np.minimum(moves, presses), fields) >= SHOWN_TRIES
+    return any_by_owner(known // len(routes), found, size)
+
+
+def _touches_field(ordered: OrderedEvents, acts: Ints) -> Bools:
+    """Per event: whether it changes a field, or is a click into one."""
+    changes = (ordered.kind[acts] == INPUT) & ~_is_visit_of_field(ordered, acts)
+    named = np.zeros(len(acts), dtype=np.bool_)
+    for column in ("target_type", "target_tag"):
+        code, texts = ordered.columns.read_codes(column, acts)
+        named |= np.array([t.lower() in TEXT_FIELDS for t in texts], dtype=np.bool_)[code]
+    return np.asarray(changes | (named & (ordered.kind[acts] == CLICK)), dtype=np.bool_)
 
 
 def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:

@@ -8,9 +8,11 @@ compares what is read with what the engine finds.
 
 from typing import Final
 
+from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import DETOUR_PATTERN, LOGIN_PATTERN
 from ufse.sent_back import RETURNED_TRIES
 from ufse.silent_controls import SILENT_TRIES
+from ufse.targets import TEXT_FIELDS
 
 LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
 
@@ -21,12 +23,17 @@ _BACK: Final = (
 )
 """A page that was loaded anew, or a login or error page: what a form is sent back with."""
 
+_FIELDS: Final = ", ".join(f"'{word}'" for word in sorted(TEXT_FIELDS))
+_INTO_FIELD: Final = f"lower(target_type) IN ({_FIELDS}) OR lower(target_tag) IN ({_FIELDS})"
+
 _MAY_HOLD: Final = f"""
     max(page_negative) = 1
     OR (countIf(page_presses >= {SILENT_TRIES} AND page_changes >= 1) >= 1 AND sum(page_requests) >= 1)
+    OR countIf(least(page_presses, page_moves, page_fields) >= {SHOWN_TRIES}) >= 1
     OR (least(sum(page_presses), sum(page_inputs), sum(page_returns)) >= {RETURNED_TRIES})
 """
-"""Silent controls need their tries and a change of a field on one page; forms that send back need as many returns as tries."""
+"""Silent controls need their tries and a change of a field on one page; forms that send back need as many returns as tries;
+forms whose own page comes back need all of it on one page."""
 
 
 def select_candidates(where: str, having: str = "", *, late: bool = True) -> str:
@@ -45,6 +52,8 @@ def select_candidates(where: str, having: str = "", *, late: bool = True) -> str
                    countIf(event_type IN ('click', 'form_submit')) AS page_presses,
                    countIf(event_type = 'input') AS page_inputs,
                    countIf(event_type = 'input' AND action NOT IN ('focus', 'blur')) AS page_changes,
+                   countIf(event_type = 'navigation') AS page_moves,
+                   page_changes + countIf(event_type = 'click' AND ({_INTO_FIELD})) AS page_fields,
                    countIf(event_type = 'network') AS page_requests,
                    countIf(event_type = 'navigation' AND ({_BACK})) AS page_returns
             FROM events

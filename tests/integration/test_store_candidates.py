@@ -13,8 +13,15 @@ from furrow.cli.event_files import read_event_table
 from stores.events.event_store import EventStore
 from tests.agents.write import write_set
 from tests.rows import lines
+from tests.unit.ufse.scene import Row, table
+from tests.unit.ufse.verdicts.test_form_pages import CALM, STRUGGLES
 
 SESSIONS, SEED = 500, 31
+ORDINARY = {
+    "a form that was corrected once": CALM["two tries"],
+    "a form of one field": CALM["one field"],
+    "a page that is shown often": CALM["nothing filled in"],
+}
 
 
 def found(table: pa.Table) -> set[tuple[str, str]]:
@@ -47,3 +54,14 @@ def test_what_leaves_the_store_holds_every_detection(event_store: EventStore, tm
     by_session = {name: events.filter(pc.equal(events["session_id"], name)) for name, _ in expected}
     assert any(is_silent(table) for table in by_session.values())
     assert len(read) < len(set(events["session_id"].to_pylist()))
+
+
+def test_forms_whose_own_page_comes_back_leave_the_store(event_store: EventStore) -> None:
+    """Clicks into fields count where no change of a field is reported; pages that are only opened often stay."""
+    scenes: dict[str, list[Row]] = {**STRUGGLES, **ORDINARY}
+    rows = [{**row, "session_id": name} for name, scene in scenes.items() for row in scene]
+    numbered = [{**row, "received_ms": row["ts"]} for row in table(rows).to_pylist()]
+    event_store.land_segment(lines(numbered), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    read = event_store.read_candidate_events(hashes, min(row["received_ms"] for row in numbered))
+    assert set(read["session_id"].to_pylist()) == set(STRUGGLES)

@@ -20,7 +20,7 @@ from tests.streams.recordings import (
 from tests.tables import build_table
 
 PATHS = list_recordings("amplitude")
-EVIDENT = {"oscar-error_left.jsonl.gz", "oscar-rage500.jsonl.gz"}
+EVIDENT = {"oscar-error_left.jsonl.gz", "oscar-invalid_left.jsonl.gz", "oscar-rage500.jsonl.gz"}
 """Frustrated, with the evidence on the wire. Not on it: the uncaught error (error clicks were off), and the server's refusal of
 a form, which is a page with status 200."""
 NOW = 1_795_789_400_000

@@ -5,6 +5,7 @@ import random
 from tests.unit.ufse.scene import Row, run, table
 from tests.unit.ufse.verdicts import (
     test_crawlers,
+    test_form_pages,
     test_late_answers,
     test_one_failure,
     test_reload_until_it_came,
@@ -17,6 +18,7 @@ from ufse import detect
 
 MODULES = (
     test_crawlers,
+    test_form_pages,
     test_late_answers,
     test_one_failure,
     test_reload_until_it_came,
