@@ -8,6 +8,7 @@ compares what is read with what the engine finds.
 
 from typing import Final
 
+from ufse.dead_controls import BURST
 from ufse.page_kinds import DETOUR_PATTERN, LOGIN_PATTERN
 from ufse.sent_back import RETURNED_TRIES
 from ufse.silent_controls import SILENT_TRIES
@@ -20,13 +21,18 @@ _BACK: Final = (
     f"""nav_type = 'reload' OR match(lower(route), '{DETOUR_PATTERN}') OR match(lower(route), '{LOGIN_PATTERN}')"""
 )
 """A page that was loaded anew, or a login or error page: what a form is sent back with."""
+_QUICK_MS: Final = 2_000
+"""Clicks so soon after one another may be of one burst: twice the usual `rage_gap_ms`, as a project may set a longer one."""
+_HURRIED: Final = f"page_presses >= {SILENT_TRIES + BURST - 1} AND page_hurried >= {BURST}"
 
 _MAY_HOLD: Final = f"""
     max(page_negative) = 1
-    OR (countIf(page_presses >= {SILENT_TRIES} AND page_changes >= 1) >= 1 AND sum(page_requests) >= 1)
+    OR (countIf(page_presses >= {SILENT_TRIES} AND (page_changes >= 1 OR {_HURRIED})) >= 1 AND sum(page_requests) >= 1)
     OR (least(sum(page_presses), sum(page_inputs), sum(page_returns)) >= {RETURNED_TRIES})
 """
-"""Silent controls need their tries and a change of a field on one page; forms that send back need as many returns as tries."""
+"""Silent controls need their tries, and a change of a field or a burst, on one page; forms that send back need as many returns
+as tries.
+"""
 
 
 def select_candidates(where: str, having: str = "", *, late: bool = True) -> str:
@@ -43,6 +49,8 @@ def select_candidates(where: str, having: str = "", *, late: bool = True) -> str
             SELECT session_hash, count() AS page_events, min(received_ms) AS page_first, max(received_ms) AS page_last,
                    max(neg) AS page_negative, {inside} AS page_inside,
                    countIf(event_type IN ('click', 'form_submit')) AS page_presses,
+                   arrayCount(gap -> gap <= {_QUICK_MS}, arrayDifference(arraySort(groupArrayIf(ts, event_type = 'click'))))
+                       AS page_hurried,
                    countIf(event_type = 'input') AS page_inputs,
                    countIf(event_type = 'input' AND action NOT IN ('focus', 'blur')) AS page_changes,
                    countIf(event_type = 'network') AS page_requests,
