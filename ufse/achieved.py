@@ -24,6 +24,7 @@ from ufse.arrays import (
 )
 from ufse.candidates import Candidates
 from ufse.feedback import CRASH, INVALID, REJECTION, SLOW
+from ufse.first_answers import find_first_answers
 from ufse.index import Index
 from ufse.other_ways import Times, find_other_ways
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
@@ -51,7 +52,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_other_way,
     )
     times = [*(way(index, found, failed) for way in ways), find_quiet_successes(index, found)]
-    times.append(find_answered_forms(index, found))
+    times += [find_answered_forms(index, found), find_first_answers(index, found)]
     times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)
@@ -371,6 +372,6 @@ def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
     )
     failed = _CandidateFailures(index, later)
     ways = (_successes_by_request, _successes_by_attempt, _successes_by_thanks_page)
-    times = [way(index, later, failed) for way in ways]
+    times = [*(way(index, later, failed) for way in ways), find_first_answers(index, later)]
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return origin[owner], at

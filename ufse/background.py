@@ -20,6 +20,7 @@ from ufse.arrays import (
     pack_pairs,
     sort_unique,
 )
+from ufse.autosave import is_autosave_request
 from ufse.causes import Causes
 from ufse.config import Config
 from ufse.elsewhere import apply_endpoint_history
@@ -116,14 +117,14 @@ class Clicks:
     def __init__(self, frame: Frame, action: Ints) -> None:
         """``action``: packed action of each event of the frame."""
         rows = np.flatnonzero(frame.kind == CLICK)
-        self._visit, self._action = frame.visit, action
+        self._visit, self.action = frame.visit, action
         self.base = int(action.max(initial=0)) + 2
         """Above every packed action."""
         self._by_action = Lookup(frame.visit[rows] * self.base + action[rows], rows)
 
     def count_between(self, like: Ints, since: Ints, until: Ints) -> Ints:
         """Per row ``like``: the clicks of its visit and action that stand in the rows since ≤ row < until."""
-        begin, end = self._by_action.find_span(self._visit[like] * self.base + self._action[like], since, until)
+        begin, end = self._by_action.find_span(self._visit[like] * self.base + self.action[like], since, until)
         return end - begin
 
 
@@ -166,7 +167,11 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     quiet_rows = apply_endpoint_history(frame, rows, _find_failing_actions(requests), quiet, certain)
     quiet_rows = quiet_rows & ~is_unknown_answer(frame, rows, requests.by, requests.fired & ~requests.known)
     background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
-    background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
+    background[rows] |= (
+        is_autosave_request(frame, requests.row, requests.group, requests.cause, clicks.action, config)
+        & requests.known
+        & ~validation
+    )
     background[rows] |= find_sporadic_requests(frame, requests, actions.action)
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
@@ -263,20 +268,6 @@ def _find_vague_groups(frame: Frame, requests: Requests, asked: Bools) -> Bools:
     by = requests.cause[at]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[by]]
     return any_by_owner(requests.group[at], nameless & equals_any(frame.kind[by], CLICK, SUBMIT), requests.size)
-
-
-def _is_autosave_request(frame: Frame, requests: Requests, clicks: Clicks, config: Config) -> Bools:
-    """Per request: whether it is sent again and again while one field is typed in (autosave, presence)."""
-    by, group, action = requests.by, requests.group, requests.action
-    width, base = clicks.base, len(frame) + 1
-    typing = np.flatnonzero(requests.fired & (frame.kind[by] == INPUT) & (frame.kind[requests.row] == NETWORK))
-    once = sort_unique((group[typing] * width + action[typing]) * base + by[typing]) // base
-    first = mark_group_starts(once)
-    begin = np.flatnonzero(first)
-    often = once[begin][np.diff(np.append(begin, len(once))) >= config.unrelated_actions]
-    if not len(often):
-        return np.zeros(len(group), dtype=np.bool_)
-    return requests.fired & is_among(group * width + action, often)
 
 
 def _is_caused_by_chance(frame: Frame, requests: Requests, clicks: Clicks, config: Config) -> Bools:

@@ -34,6 +34,7 @@ from ufse.arrays import (
 )
 from ufse.causes import Causes
 from ufse.config import Config
+from ufse.control_hashes import hash_action_controls
 from ufse.exempted import remove_exempt_silence
 from ufse.feedback import NONE, SILENT
 from ufse.frame import Frame
@@ -106,7 +107,7 @@ def mark_dead_tries(
     if not chosen.any():
         return negative, causes
     chosen &= ~_is_answered(frame, actions, presses)
-    chosen &= _is_explicit(frame, presses, repeats) | (
+    chosen &= _is_explicit(frame, actions, presses, repeats) | (
         (repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses)
     )
     last = max_by_owner(presses.control, presses.row, presses.size, -1)
@@ -201,7 +202,7 @@ _HIDDEN_WITHIN_MS: Final = 1_000
 """A page that is hidden so soon after a press was hidden by it (own choice)."""
 
 
-def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
+def _is_explicit(frame: Frame, actions: UserActions, presses: _Presses, repeats: Ints) -> Bools:
     """Per control: whether the collector says of each click that it came to nothing, and of others that they were answered."""
     rows, click = presses.row, frame.kind[presses.row] == CLICK
     disabled = _is_disabled(frame, presses)
@@ -218,6 +219,8 @@ def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
     only_disabled = ~any_by_owner(presses.control, click & ~disabled, presses.size)
     # A form may have a reason to disable its control; who corrects it again, or clicks in anger, does not know it.
     patient = np.where(only_disabled, fills > 1, (fills > 0) & (repeats > REPEATS))
+    calm = np.flatnonzero(some & ~plain & ~burst & ~only_disabled & (repeats >= REPEATS))
+    patient[calm] |= _is_awaited(frame, actions, rows[enabled][calm])
     return some & ~plain & known & (burst | patient)
 
 
@@ -243,8 +246,11 @@ def _has_burst(frame: Frame, presses: _Presses) -> Bools:
 
 
 def _is_implicit(frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses) -> Bools:
-    """Per control: whether it is the control of a filled form, in a visit whose collector reports answers of presses."""
+    """Per control: whether it should answer, in a visit whose collector reports answers of presses: it is the control of a
+    filled form; or it was pressed in a burst, and belongs to a field that was changed, or sends requests in other sessions.
+    """
     rows, control = presses.row, presses.control
+    heads = rows[mark_group_starts(control)]
     submitted = presses.any_control(frame.kind[rows] == SUBMIT) & presses.any_control(presses.filled)
     disabled = presses.any_control(frame.source.read_at("disabled", rows) == 1)
     fields = _count_fields(frame, presses)
@@ -256,14 +262,17 @@ def _is_implicit(frame: Frame, actions: UserActions, causes: Causes, background:
     asked = any_by_owner(frame.visit, good, len(frame.low))
     clicks = np.flatnonzero(frame.kind == CLICK)
     spoken = any_by_owner(frame.visit[clicks], frame.source.read_at("responded", clicks) >= 0, len(frame.low))
-    visit = frame.visit[rows[mark_group_starts(control)]]
-    return (
-        ~disabled
-        & (submitted | (fields >= FORM_FIELDS))
-        & (answered[visit] >= ANSWERED_PRESSES)
-        & asked[visit]
-        & ~spoken[visit]
-    )
+    visit = frame.visit[heads]
+    form = (submitted | (fields >= FORM_FIELDS)) & (answered[visit] >= ANSWERED_PRESSES)
+    angry = np.flatnonzero(_has_burst(frame, presses) & (answered[visit] >= 1) & ~form)
+    expected = form.copy()
+    expected[angry] = (fields[angry] >= 1) | _is_awaited(frame, actions, heads[angry])
+    return np.asarray(~disabled & expected & asked[visit] & ~spoken[visit], dtype=np.bool_)
+
+
+def _is_awaited(frame: Frame, actions: UserActions, rows: Ints) -> Bools:
+    """Per press: whether its control sends requests in other sessions of the project."""
+    return frame.known.is_awaited_control(frame.visit[rows], hash_action_controls(frame, actions.action[rows]))
 
 
 def _count_fields(frame: Frame, presses: _Presses) -> Ints:

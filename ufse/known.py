@@ -24,6 +24,9 @@ LEAST_ALONE_SESSIONS: Final = 3
 """An endpoint runs by itself if it provably did so this often, in this many client sessions (own choice): two may be chance."""
 OWN_PERCENT: Final = 90
 """An endpoint is one control's if that control caused at least this part of its requests (own choice)."""
+AWAITED_PERCENT: Final = 33
+"""A control sends requests if it causes a third of the presses' requests to an address (own choice): a collector's next
+release may call it otherwise, and a tracker follows whatever is pressed."""
 SCATTERED_CONTROLS: Final = 10
 SCATTERED_MAIN_PERCENT: Final = 20
 SCATTERED_GOOD_PERCENT: Final = 5
@@ -86,6 +89,26 @@ class Known:
                 place[projects[name] * size + places[text]] = number
         found = place[project * size + np.where(endpoint >= 0, endpoint, size - 1)]
         return _judge_facts(facts, found)
+
+    def is_awaited_control(self, visit: Ints, control: Ints) -> Bools:
+        """Per pair of a visit and the hash of a control (as int64): whether that control sends requests in other sessions: it
+        causes a good part of what presses send to an address that is mostly asked by presses.
+        """
+        facts = self.history.endpoints
+        found = np.zeros(len(visit), dtype=np.bool_)
+        if not facts.num_rows or not len(visit):
+            return found
+        pressed, main = (np.asarray(facts[name].to_numpy(), dtype=np.int64) for name in ("pressed", "main_pressed"))
+        sure = (np.asarray(facts["sessions"].to_numpy()) >= LEAST_SESSIONS) & (main >= LEAST_REQUESTS)
+        sure &= (2 * pressed >= np.asarray(facts["requests"].to_numpy())) & (100 * main >= AWAITED_PERCENT * pressed)
+        known = facts["main_control"].to_numpy().astype(np.uint64).view(np.int64)
+        named = np.array(facts["project"].to_pylist(), dtype=object)
+        visits = self.reports.ordered.visits
+        code = visits.project_code[visit]
+        for number in np.unique(code).tolist():
+            own = code == number
+            found[own] = np.isin(control[own], known[sure & (named == visits.projects[number])])
+        return found
 
     @cached_property
     def reports_no_successes(self) -> Bools:

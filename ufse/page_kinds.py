@@ -7,8 +7,11 @@ from ufse.memo import memoize_texts
 
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
-    r"order-placed)\b[^/]*(/|$)"
+    r"order-(placed|received)|vielen-dank|best(ae|ä)tig(ung|t)|abgeschlossen|confirm[eé]e?|confirmaci[oó]n|confirmado|"
+    r"confermato|confirma(ca|çã)o|bevestig(ing|d)|potwierdzenie)\b[^/]*(/|$)|"
+    r"(^|/)(danke|merci|gracias|grazie|obrigad[oa]|bedankt|dziekujemy|checkout/finish)(/|$)"
 )
+"""Pages that confirm, by the usual words of a few languages. Words that also name goods must be the whole segment."""
 _FAILED_ROUTE = re.compile(
     r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
 )

@@ -249,7 +249,7 @@ def _read_suspect_visits(
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
-    suspect = add_later_visits(ordered.visits.client_codes, hot | may_lack_answers(ordered))
+    suspect = add_later_visits(ordered.visits.client_codes, hot | may_lack_answers(ordered, config))
     rows = np.flatnonzero(suspect[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None

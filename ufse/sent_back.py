@@ -9,8 +9,8 @@ redirect. Data entry looks alike unless the page that came is a login or an erro
 * or the person logged in between, was shown the page again, and the same control threw them to the login page again: a loop
   through the login needs no fields of its own;
 * or after each try the page was loaded anew within 10 s, before the person did anything else, and the try has no request, while
-  at least two other clicks or submits of the visit were answered with success or by a page, and the collector is known to
-  report requests: the entries are lost;
+  another click or submit of the visit was answered with success, or two were by a page, and the collector is known to report
+  requests: the entries are lost;
 * or after each try its own page came, and the person corrected the form and sent it again as it was (``ufse.form_pages``);
 * no try has a failure of its own, which would be its feedback.
 
@@ -25,6 +25,7 @@ from ufse.actions import UserActions
 from ufse.arrays import (
     Bools,
     Ints,
+    any_by_owner,
     count_by_owner,
     count_distinct_by_owner,
     equals_any,
@@ -146,9 +147,10 @@ def _is_emptied(frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, 
     good = own[(frame.status[own] >= 200) & (frame.status[own] < 400)]
     by = np.concatenate((cause[good], actions.by_click[actions.by_click >= 0]))
     by = by[~is_among(key[by], key[tries[again]])]
-    answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low))[frame.visit[tries]]
+    answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low)) >= ANSWERED_PRESSES
+    served = any_by_owner(frame.visit[by], is_among(by, cause[good]), len(frame.low))
     known = frame.known.reports_successes[frame.visit[tries]]
-    return np.asarray(again & known & (answered >= ANSWERED_PRESSES), dtype=np.bool_)
+    return np.asarray(again & known & (answered | served)[frame.visit[tries]], dtype=np.bool_)
 
 
 def _is_in_login_loop(frame: Frame, tries: Ints, key: Ints, back: Bools, filled: Bools, login: Bools) -> Bools:

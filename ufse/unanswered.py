@@ -5,7 +5,8 @@
 import numpy as np
 
 from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
-from ufse.dead_controls import REPEATS
+from ufse.config import DEFAULT, Config
+from ufse.dead_controls import BURST, REPEATS
 from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
@@ -14,7 +15,7 @@ from ufse.silent_controls import SILENT_TRIES
 from ufse.targets import TEXT_FIELDS
 
 
-def may_lack_answers(ordered: OrderedEvents) -> Bools:
+def may_lack_answers(ordered: OrderedEvents, config: Config = DEFAULT) -> Bools:
     """Per visit: whether clicks or submits came again and again after changes of fields, as the rules require."""
     size = len(ordered.visits)
     acts = np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, INPUT, NAVIGATION) & ordered.analysed)
@@ -28,7 +29,8 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     of_run = visit[begin]
     again = count_by_owner(visit, size, press) >= SILENT_TRIES
     if again.any():
-        again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
+        pressing = acts[again[visit] & (kind != NAVIGATION)]
+        again &= _fills_pressed_page(ordered, pressing) | _presses_in_bursts(ordered, pressing, config.rage_gap_ms)
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
@@ -105,6 +107,26 @@ def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:
     found = count_by_owner(number, pages, repeated) >= REPEATS
     found &= any_by_owner(number, change, pages)
     return any_by_owner(page[begin] // len(routes), found, size)
+
+
+def _presses_in_bursts(ordered: OrderedEvents, acts: Ints, gap_ms: int) -> Bools:
+    """Per visit: whether one of its pages has as many presses as three tries with a burst need, and a burst among them.
+
+    ``acts``: clicks, submits and events of fields of the visits that are asked about; ``gap_ms``: longest pause in a burst.
+    """
+    size = len(ordered.visits)
+    presses = acts[ordered.kind[acts] != INPUT]
+    route, routes = ordered.columns.read_codes("route", presses)
+    page = ordered.visit[presses] * max(len(routes), 1) + route
+    order = np.argsort(page, kind="stable")
+    page, ts = page[order], ordered.ts[presses[order]]
+    begin = mark_group_starts(page)
+    number, pages = np.cumsum(begin) - 1, int(begin.sum())
+    close = ~begin & (np.diff(ts, prepend=ts[:1]) <= gap_ms)
+    burst = close & np.append(False, close[:-1])
+    found = count_by_owner(number, pages) >= SILENT_TRIES + BURST - 1
+    found &= any_by_owner(number, burst, pages)
+    return any_by_owner(page[begin] // max(len(routes), 1), found, size)
 
 
 def _is_visit_of_field(ordered: OrderedEvents, acts: Ints) -> Bools:

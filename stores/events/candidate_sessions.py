@@ -8,6 +8,7 @@ compares what is read with what the engine finds.
 
 from typing import Final
 
+from ufse.dead_controls import BURST
 from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import DETOUR_PATTERN, LOGIN_PATTERN
 from ufse.sent_back import RETURNED_TRIES
@@ -22,18 +23,22 @@ _BACK: Final = (
     f"""nav_type = 'reload' OR match(lower(route), '{DETOUR_PATTERN}') OR match(lower(route), '{LOGIN_PATTERN}')"""
 )
 """A page that was loaded anew, or a login or error page: what a form is sent back with."""
+_QUICK_MS: Final = 2_000
+"""Clicks so soon after one another may be of one burst: twice the usual `rage_gap_ms`, as a project may set a longer one."""
+_HURRIED: Final = f"page_presses >= {SILENT_TRIES + BURST - 1} AND page_hurried >= {BURST}"
 
 _FIELDS: Final = ", ".join(f"'{word}'" for word in sorted(TEXT_FIELDS))
 _INTO_FIELD: Final = f"lower(target_type) IN ({_FIELDS}) OR lower(target_tag) IN ({_FIELDS})"
 
 _MAY_HOLD: Final = f"""
     max(page_negative) = 1
-    OR (countIf(page_presses >= {SILENT_TRIES} AND page_changes >= 1) >= 1 AND sum(page_requests) >= 1)
+    OR (countIf(page_presses >= {SILENT_TRIES} AND (page_changes >= 1 OR {_HURRIED})) >= 1 AND sum(page_requests) >= 1)
     OR countIf(least(page_presses, page_moves, page_fields) >= {SHOWN_TRIES}) >= 1
     OR (least(sum(page_presses), sum(page_inputs), sum(page_returns)) >= {RETURNED_TRIES})
 """
-"""Silent controls need their tries and a change of a field on one page; forms that send back need as many returns as tries;
-forms whose own page comes back need all of it on one page."""
+"""Silent controls need their tries, and a change of a field or a burst, on one page; forms that send back need as many returns
+as tries; forms whose own page comes back need all of it on one page.
+"""
 
 
 def select_candidates(where: str, having: str = "", *, late: bool = True) -> str:
@@ -50,6 +55,8 @@ def select_candidates(where: str, having: str = "", *, late: bool = True) -> str
             SELECT session_hash, count() AS page_events, min(received_ms) AS page_first, max(received_ms) AS page_last,
                    max(neg) AS page_negative, {inside} AS page_inside,
                    countIf(event_type IN ('click', 'form_submit')) AS page_presses,
+                   arrayCount(gap -> gap <= {_QUICK_MS}, arrayDifference(arraySort(groupArrayIf(ts, event_type = 'click'))))
+                       AS page_hurried,
                    countIf(event_type = 'input') AS page_inputs,
                    countIf(event_type = 'input' AND action NOT IN ('focus', 'blur')) AS page_changes,
                    countIf(event_type = 'navigation') AS page_moves,

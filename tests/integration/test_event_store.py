@@ -178,6 +178,28 @@ def test_sessions_that_are_sent_back_leave_the_store(
     assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
 
 
+@pytest.mark.parametrize(
+    ("times", "requests", "read"),
+    [
+        ((0, 5_000, 5_300, 5_600, 12_000), 1, True),
+        ((0, 5_000, 6_900, 8_800, 12_000), 1, True),  # a project may set a longer pause
+        ((0, 5_000, 5_300, 5_600, 12_000), 0, False),
+        ((0, 5_000, 5_300, 5_600), 1, False),
+        ((0, 5_000, 5_300, 10_000, 15_000), 1, False),
+        ((0, 3_000, 6_000, 9_000, 12_000), 1, False),
+    ],
+)
+def test_sessions_with_presses_in_anger_leave_the_store(
+    event_store: EventStore, times: tuple[int, ...], requests: int, read: bool
+) -> None:
+    """Three tries with a burst of three clicks, without a change of a field."""
+    acts = [row("s", ms) for ms in times]
+    asked = [row("s", at, event_type="network") for at in range(requests)]
+    event_store.land_segment(lines(acts + asked), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
+
+
 def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: EventStore) -> None:
     event = row("s", event_type="error")
     event_store.land_segment(lines([event]), "one")

@@ -93,3 +93,43 @@ def test_pages_that_say_success_or_failure() -> None:
     assert is_detour_page("/login")
     assert is_detour_page("/error/:id")
     assert not is_detour_page("/orders")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/kasse/vielen-dank",
+        "/danke",
+        "/antrag/bestaetigung",
+        "/termine/bestätigt",
+        "/panier/merci",
+        "/commande/confirmée",
+        "/pedido/confirmacion",
+        "/gracias",
+        "/ordine/confermato",
+        "/pedido/obrigado",
+        "/pedido/confirmação",
+        "/winkelwagen/bestelling-bevestigd",
+        "/checkout/order-received/:id",
+        "/checkout/finish",
+    ],
+)
+def test_pages_that_say_success_in_other_languages(page: str) -> None:
+    assert is_thanks_page(page)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/bestaetigen",
+        "/p/merci-schokolade",
+        "/p/danke-karte",
+        "/confirm",
+        "/finish",
+        "/race/finish",
+        "/dankbar",
+        "/confirmer",
+    ],
+)
+def test_pages_that_ask_for_it_or_sell_it_do_not(page: str) -> None:
+    assert not is_thanks_page(page)

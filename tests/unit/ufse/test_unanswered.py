@@ -55,3 +55,23 @@ def test_forms_that_are_sent_three_times_and_a_page_that_sends_back(page: str, f
 @pytest.mark.parametrize(("how", "found"), [("link", False), ("reload", True)])
 def test_forms_that_are_sent_three_times_and_a_page_that_is_loaded_anew(how: str, found: bool) -> None:
     assert look(ANSWERED, *rounds("/checkout", how)) == [found]
+
+
+BURST = [click(8 + 0.3 * i) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([click(5), *BURST, click(12)], True),
+        ([*BURST, click(12), click(16)], True),
+        ([click(5), *BURST], False),  # two tries
+        ([click(5), click(8), click(11), click(14), click(17)], False),  # no burst
+        ([click(5), *({**r, "route": "/cart"} for r in BURST), click(12)], False),
+        ([click(5, OTHER), *BURST, click(12, OTHER)], True),  # controls are told apart later
+        ([click(5), *(click(8 + 1.5 * i) for i in range(3)), click(14)], False),
+    ],
+)
+def test_bursts_on_a_page_without_a_change_are_looked_at(rows: list[Row], found: bool) -> None:
+    assert look(ANSWERED, *rows) == [found]
+    assert look(*rows) == [False]  # without a request nothing is known of answers

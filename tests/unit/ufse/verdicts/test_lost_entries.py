@@ -55,6 +55,13 @@ STRUGGLES: dict[str, list[Row]] = {
     "four times, then elsewhere": [*START, *lose(8, 4), go(95, "/help", "push")],
     "a fourth try without an answer": [*START, *lose(8, 3), *fill(70), *send(76), end(110, PAGE)],
     "pages are the answers of the visit": [go(0, "/claims"), READ, *PAGES, *lose(8, 3), end(90, PAGE)],
+    "one press that a request answered": [*START[:3], go(4, PAGE, "push"), *lose(8, 3), end(90, PAGE)],
+    "one press that a request answered, without a submit": [
+        *START[:3],
+        go(4, PAGE, "push"),
+        *lose(8, 4, sent=False),
+        end(110, PAGE),
+    ],
     "the client says that the page changed": [
         go(0, "/claims"),
         READ,
@@ -92,6 +99,15 @@ CALM: dict[str, list[Row]] = {
     ],
     "a collector without requests": [go(0, "/claims"), go(4, PAGE, "push"), *lose(8, 4), end(120, PAGE)],
     "pages, and a collector without requests": [go(0, "/claims"), *PAGES, *lose(8, 4), end(120, PAGE)],
+    "one press that a request failed": [
+        go(0, "/claims"),
+        READ,
+        click(1, OPEN, "/claims"),
+        answer(1.5, 404, 0.4, "/api/claims", "GET", route="/claims"),
+        go(4, PAGE, "back_forward"),
+        *lose(8, 4),
+        end(120, PAGE),
+    ],
     "one press that a page answered": [go(0, "/claims"), READ, *PAGES[2:], *lose(8, 4), end(120, PAGE)],
     "pages that nobody pressed for": [
         go(0, "/claims"),
