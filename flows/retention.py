@@ -14,6 +14,7 @@ from tasks.retention import (
     drop_dead_letters,
     drop_events,
     find_retention_limit,
+    forget_alerts,
     forget_ended_detections,
     forget_near_misses,
     forget_senders,
@@ -41,6 +42,7 @@ def retention(days: int | None = None) -> State[Any]:
     ended = report.run_step(forget_ended_detections) or 0
     report.counts["outcomes of detections in open sessions forgotten"] = ended
     report.counts["near misses forgotten"] = report.run_step(forget_near_misses) or 0
+    report.counts["alerts forgotten"] = report.run_step(forget_alerts) or 0
     days = effective_settings().keep_events_days if days is None else days
     if days <= 0:
         report.add_lines("Kept", ["Everything, for ever."])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from incidents.lifecycle import Severity, Status
+from incidents.owner_patterns import Place
 
 DIGEST: Final = "digest"
 """Kind of a row that is a digest of a project and no alert of an incident."""
@@ -14,7 +15,7 @@ DIGEST: Final = "digest"
 
 @dataclass(frozen=True)
 class AlertOccasion:
-    """One time at which people are to be alerted of an incident."""
+    """One time at which people are to be alerted of an incident. ``place`` and ``assignee`` say who owns it."""
 
     incident_id: str
     project: str
@@ -22,6 +23,8 @@ class AlertOccasion:
     occasion: str
     status: Status
     withdrawn: bool
+    place: Place
+    assignee: str | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ class AlertedIncident:
 
 @dataclass(frozen=True)
 class AlertRow:
-    """A claimed row: what is owed to a channel. ``incident`` is None for a digest, whose facts are all in ``facts``."""
+    """A claimed row: what is owed to a channel. ``incident`` is None for a digest, whose facts are all in ``facts``.
+
+    ``message_id``: of the last message with it that was begun to be sent.
+    """
 
     alert_id: UUID
     project: str
@@ -59,6 +65,7 @@ class AlertRow:
     doubtful: bool
     attempts: int
     token: UUID
+    message_id: UUID | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 from prefect import task
 
@@ -17,7 +18,7 @@ from core.project_settings import select_usable_settings
 from core.settings import Settings
 from incidents.alerts import DIGEST, AlertOccasion, AlertRow, SentMessage
 from incidents.model import LostLease
-from incidents.owners import owner_of
+from incidents.owners import OwnerRules, find_place_owner
 from incidents.owners_file import open_owners_file
 from stores.incidents.alert_outbox import AlertTarget
 from stores.incidents.alert_search import SearchLimits
@@ -72,9 +73,7 @@ def find_alerts() -> FoundAlerts:
     if known:
         found.findings = store.alert_search.note_findings(list(rules.list_limits()))
         found.digests = _add_digests(store, rules, known, now)
-    found.rows = store.alert_outbox.spread_occasions(
-        lambda occasion: _choose_target(store, occasion, rules, known, now)
-    )
+    found.rows = store.alert_outbox.spread_occasions(lambda occasion: _choose_target(occasion, rules, known, now))
     return found
 
 
@@ -145,6 +144,7 @@ class _AllRules:
             project.id: select_usable_settings(project.settings)[0] for project in store.keys.read_projects()
         }
         self._made: dict[str, AlertRules] = {}
+        self._owner_rules: OwnerRules | None = None
         self.projects = sorted({*self._stored, *store.alert_search.list_projects()})
 
     def of_project(self, project: str) -> AlertRules:
@@ -152,6 +152,15 @@ class _AllRules:
         if project not in self._made:
             self._made[project] = build_alert_rules(self._settings, self._stored.get(project, {}))
         return self._made[project]
+
+    def find_owners(self, occasion: AlertOccasion) -> tuple[str, ...]:
+        """The owners of the incident, the first one first: whom a person assigned it to, else those of the file of owners."""
+        if occasion.assignee:
+            return (occasion.assignee,)
+        if self._owner_rules is None:
+            self._owner_rules = open_owners_file(self._settings.owners_file).read_rules()
+        owner = find_place_owner(occasion.place, self._owner_rules)
+        return owner.names if owner else ()
 
     def list_limits(self) -> Iterator[SearchLimits]:
         """What to search for."""
@@ -167,28 +176,23 @@ class _AllRules:
             )
 
 
-def _choose_target(
-    store: IncidentStore, occasion: AlertOccasion, rules: _AllRules, known: Sequence[str], now: datetime
-) -> AlertTarget:
+def _choose_target(occasion: AlertOccasion, rules: _AllRules, known: Sequence[str], now: datetime) -> AlertTarget:
     wanted = rules.of_project(occasion.project)
     if occasion.kind not in wanted.kinds or _is_past(occasion):
         return AlertTarget((), False)
-    channels = wanted.choose_channels(known, _find_owners(store, occasion) if wanted.owners else ())
+    channels = wanted.choose_channels(known, rules.find_owners(occasion) if wanted.owners else ())
     return AlertTarget(channels, wanted.is_quiet(now))
 
 
 def _is_past(occasion: AlertOccasion) -> bool:
-    """Whether it is no news any more: decided meanwhile, or nobody shows it."""
+    """Whether it is no news any more: decided meanwhile, or nobody shows it.
+
+    That a fix did not hold is news also after the next one: the message says that it is resolved, and that it came back.
+    """
     if occasion.kind == "open":
         return occasion.status != "draft" or occasion.withdrawn
-    return occasion.withdrawn or occasion.status in ("resolved", "suppressed")
-
-
-def _find_owners(store: IncidentStore, occasion: AlertOccasion) -> tuple[str, ...]:
-    """The owners of the incident, the first one first: whom a person assigned it to, else those of the file of owners."""
-    incident = store.incidents.read_incident(occasion.incident_id)
-    owner = owner_of(incident, open_owners_file(effective_settings().owners_file).read_rules()) if incident else None
-    return owner.names if owner else ()
+    decided = ("suppressed",) if occasion.kind == "regressed" else ("resolved", "suppressed")
+    return occasion.withdrawn or occasion.status in decided
 
 
 def _add_digests(store: IncidentStore, rules: _AllRules, known: Sequence[str], now: datetime) -> int:
@@ -223,13 +227,22 @@ def _send_rows(store: IncidentStore, channel: Channel, rows: Sequence[AlertRow],
 
 def group_rows(rows: Sequence[AlertRow], most: int) -> list[list[AlertRow]]:
     """The messages: each digest is one; alerts are one each, or one for all if there are more than ``most``, or came in
-    quiet hours."""
-    digests = [[row] for row in rows if row.kind == DIGEST]
-    alerts = [row for row in rows if row.kind != DIGEST]
+    quiet hours.
+
+    First comes what may have arrived, each message with the rows that it had, and so with its id.
+    """
+    repeated: dict[UUID, list[AlertRow]] = {}
+    for row in rows:
+        if row.doubtful and row.message_id is not None:
+            repeated.setdefault(row.message_id, []).append(row)
+    others = [row for row in rows if not (row.doubtful and row.message_id is not None)]
+    digests = [[row] for row in others if row.kind == DIGEST]
+    alerts = [row for row in others if row.kind != DIGEST]
     if len(alerts) > most:
-        return [alerts, *digests]
+        return [*repeated.values(), alerts, *digests]
     waited = [row for row in alerts if row.quiet]
-    return [*([waited] if waited else []), *([row] for row in alerts if not row.quiet), *digests]
+    singles = [[row] for row in alerts if not row.quiet]
+    return [*repeated.values(), *([waited] if waited else []), *singles, *digests]
 
 
 def _send_batch(store: IncidentStore, channel: Channel, batch: Sequence[AlertRow], done: SentAlerts) -> None:

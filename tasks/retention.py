@@ -12,7 +12,7 @@ from collector.senders.receipts import SALTS, renew_daily_salts
 from core.settings import Settings
 from stores.events import event_receipts, event_retention
 from stores.events.event_retention import DroppedPartition
-from stores.incidents import silences
+from stores.incidents import alert_outbox, silences
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
@@ -115,6 +115,13 @@ def forget_near_misses() -> int:
     """Delete the near misses that were analysed more than `silences.KEPT_DAYS` ago. Returns how many."""
     store = connections.incident_store()
     return 0 if isinstance(store, LogIncidentStore) else store.erasure.forget_silences(silences.KEPT_DAYS)
+
+
+@task(name="forget alerts", **POLICY)
+def forget_alerts() -> int:
+    """Delete the alerts that were sent, or snoozed, more than `alert_outbox.KEPT_DAYS` ago. Returns how many."""
+    store = connections.incident_store()
+    return 0 if isinstance(store, LogIncidentStore) else store.alert_outbox.forget_alerts(alert_outbox.KEPT_DAYS)
 
 
 def _day_of_file(path: Path) -> date | None:

@@ -164,7 +164,7 @@ def prefect() -> Iterator[None]:
             yield
 
 
-_UNREAD_SERVICES = ("EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS")
+_UNREAD_SERVICES = ("FOREMAN", "LATE_RUNS", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS")
 """Services whose results no test with this server reads; they take a tenth of its time. Tests of installations run them all."""
 
 

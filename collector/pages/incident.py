@@ -209,6 +209,8 @@ class IncidentPages:
         decision = _read_decision(form)
         if last_value(form, "assignee").strip():
             raise ApiError(400, "invalid_body", f"A person or team is named, and the action is {decision.action}.")
+        if decision.action != "resolve" and last_value(form, "fix_version").strip():
+            raise ApiError(400, "invalid_body", f"A version of the fix is named, and the action is {decision.action}.")
 
         async def apply(choice: Choice) -> None:
             await self._apply(choice.incident_id, decision, person, Seen(_read_status(choice.status), choice.version))

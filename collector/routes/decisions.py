@@ -3,19 +3,19 @@
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from collector.access.callers import visible_project
 from collector.access.keys import Grant
 from collector.http_errors import ApiError, ErrorDetail, json_response
-from collector.routes.fields import WHOLE_NUMBER, Time, parse_moment
+from collector.routes.fields import WHOLE_NUMBER, parse_moment
 from collector.routes.incidents import (
     INCIDENT_ID_PARAMETER,
     MAX_BODIES,
-    MAX_MORE_SESSIONS,
     MAX_REASON,
-    ActionRequest,
+    ResolveRequest,
+    SuppressRequest,
     is_incident_id,
     load_detail_type,
     read_incident_id,
@@ -62,22 +62,27 @@ class AssignRequest(BaseModel):
     ] = ""
 
 
-class BulkRequest(ActionRequest):
-    """One action for many incidents. `until` and `sessions` end a suppression; `assignee` belongs to `assign`."""
+class BulkRequest(SuppressRequest, ResolveRequest):
+    """One action for many incidents. `until` and `sessions` end a suppression; `version`, `environment` and `nextRelease`, with
+    `resolve` alone, say where they are fixed; `assignee` belongs to `assign`."""
 
     ids: Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_BULK)]
     action: BulkAction
     assignee: Assignee | None = None
-    until: Time | None = None
-    sessions: Annotated[int, Field(ge=1, le=MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None
     versions: Annotated[
         dict[str, Annotated[int, Field(ge=0, lt=10**18), WHOLE_NUMBER]],
         Field(
             default_factory=dict,
             max_length=MAX_BULK,
-            description="By id, the version that you saw; an incident of another one is refused.",
+            description="By id, the version of the incident that you saw; an incident of another one is refused.",
         ),
     ]
+
+    @model_validator(mode="after")
+    def _check_action(self) -> "BulkRequest":
+        if str(self.fix) and self.action != "resolve":
+            raise ValueError("`version` and `nextRelease` go with the action `resolve`")
+        return self
 
 
 class BulkResult(TypedDict):
@@ -174,6 +179,7 @@ def _apply_to_incident(store: Incidents, incident_id: str, sent: BulkRequest, gr
         project,
         parse_moment(sent.until) if sent.until else None,
         sent.sessions,
+        fix=sent.fix,
         version=version,
     )
 

@@ -45,6 +45,9 @@ def act_on_many(
         int | None,
         typer.Option("--sessions", min=1, help="With suppress: until this number of further affected sessions."),
     ] = None,
+    fixed_in: incidents.FixedIn = "",
+    next_release: incidents.NextRelease = False,
+    environment: incidents.FixEnvironment = "",
     status: incident_filters.Statuses = None,
     project: incident_filters.Project = "",
     severity: incident_filters.Severities = None,
@@ -67,9 +70,14 @@ def act_on_many(
     """Act on many incidents, named by their ids or chosen by a filter.
 
     Shows the incidents and asks before it changes them. Each one is changed by itself: one that was changed since it was shown,
-    or does not allow the action, is named and left alone, and the command exits with 1.
+    or does not allow the action, is named and left alone, and the command exits with 1. --fixed-in, --next-release and
+    --environment go with resolve.
     """
+    fix = incidents.read_fix(fixed_in, next_release, environment)
+    if fix and action != "resolve":
+        raise WrongUse("--fixed-in and --next-release go with resolve")
     wanted = _read_wanted(action, reason, assignee, until, sessions)
+    wanted.more.update(fix)
     filters = make_filters(
         status=status,
         project=project,

@@ -43,6 +43,14 @@ Key = Annotated[
 ]
 Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123…")]
 Reason = Annotated[str, typer.Option("--reason", help="Reason, stored in the incident's history.")]
+FixedIn = Annotated[
+    str, typer.Option("--fixed-in", help="The first version with the fix, as sessions or releases name it.")
+]
+NextRelease = Annotated[bool, typer.Option("--next-release", help="The first release after this has the fix.")]
+FixEnvironment = Annotated[
+    str,
+    typer.Option("--environment", help="The only environment that was fixed; with --fixed-in or --next-release."),
+]
 
 
 def connect_to_collector(url: str, key: str) -> OperatorApi:
@@ -204,16 +212,9 @@ def suppress(
 def resolve(
     incident_id: Id,
     reason: Reason,
-    fixed_in: Annotated[
-        str, typer.Option("--fixed-in", help="The first version with the fix, as sessions or releases name it.")
-    ] = "",
-    next_release: Annotated[
-        bool, typer.Option("--next-release", help="The first release after this has the fix.")
-    ] = False,
-    environment: Annotated[
-        str,
-        typer.Option("--environment", help="The only environment that was fixed; with --fixed-in or --next-release."),
-    ] = "",
+    fixed_in: FixedIn = "",
+    next_release: NextRelease = False,
+    environment: FixEnvironment = "",
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,
@@ -223,16 +224,9 @@ def resolve(
     If sessions that start later are affected again, the incident becomes `regressed`; with --fixed-in only by sessions of that
     version or newer ones, with --next-release only once it came.
     """
-    if fixed_in and next_release:
-        raise WrongUse("pass --fixed-in or --next-release, not both")
-    if environment and not (fixed_in or next_release):
-        raise WrongUse("--environment goes with --fixed-in or --next-release")
-    more: dict[str, object] = {
-        **({"version": fixed_in} if fixed_in else {}),
-        **({"nextRelease": True} if next_release else {}),
-        **({"environment": environment} if environment else {}),
-    }
-    _perform_action(_Action(incident_id, "resolve", reason, more), url, key, as_json)
+    _perform_action(
+        _Action(incident_id, "resolve", reason, read_fix(fixed_in, next_release, environment)), url, key, as_json
+    )
 
 
 @app.command()
@@ -271,6 +265,19 @@ def split(
 ) -> None:
     """Split a failure point off to an incident of its own."""
     _perform_action(_Action(incident_id, "split", reason, {"failurePoint": failure_point}), url, key, as_json)
+
+
+def read_fix(fixed_in: str, next_release: bool, environment: str) -> dict[str, object]:
+    """What the body of a request says of where it was fixed. Raises WrongUse for options that exclude each other."""
+    if fixed_in and next_release:
+        raise WrongUse("pass --fixed-in or --next-release, not both")
+    if environment and not (fixed_in or next_release):
+        raise WrongUse("--environment goes with --fixed-in or --next-release")
+    return {
+        **({"version": fixed_in} if fixed_in else {}),
+        **({"nextRelease": True} if next_release else {}),
+        **({"environment": environment} if environment else {}),
+    }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import sqlalchemy as sa
 from sqlalchemy import text
@@ -19,6 +19,7 @@ from sqlalchemy import text
 from incidents.alerts import AlertedIncident, AlertOccasion, AlertRow, ListedAlert, SentMessage, Snooze
 from incidents.lifecycle import HistoryChange, Status
 from incidents.model import LostLease, NotFound
+from incidents.owner_patterns import Place, find_request
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_settle import write_incident_history
@@ -28,6 +29,12 @@ _SEND_S: Final = 60
 """A message is begun to be sent only while the lease lasts so long (s)."""
 _BATCH: Final = 500
 _CHANGEABLE_DAYS: Final = 14
+KEPT_DAYS: Final = 90
+"""Days for which an alert is kept that was sent, or that nobody wanted to have."""
+_FORGET_BATCH: Final = 5_000
+"""Rows that one transaction forgets."""
+_MESSAGES: Final = UUID("0f1d9b5e-7f0c-4f57-9a35-6e0d2b6a4c11")
+"""Namespace of the ids of messages."""
 _REASON_LENGTH: Final = 1_000
 _AWAKE: Final = "alerts no longer snoozed"
 _IS_SNOOZED: Final = (
@@ -36,7 +43,7 @@ _IS_SNOOZED: Final = (
 
 _OCCASIONS = text(f"""
     SELECT o.incident_id, i.project, o.kind, o.occasion, o.facts, i.status, i.withdrawn_at IS NOT NULL AS withdrawn,
-           {_IS_SNOOZED.format(alias="o")} AS snoozed
+           i.failure_point, i.label, i.assignee, {_IS_SNOOZED.format(alias="o")} AS snoozed
     FROM alert_occasions o JOIN incidents i USING (incident_id)
     WHERE o.spread_at IS NULL AND NOT {IS_HELD}
     ORDER BY o.at, o.incident_id LIMIT {_BATCH} FOR UPDATE OF o SKIP LOCKED
@@ -135,6 +142,20 @@ _SNOOZES = text("""
 """)
 
 
+# The search for growth looks a day back, and the time of an open draft is its own: neither comes again. The other occasions
+# stay, as they are what keeps an incident from being told twice.
+_FORGET_OCCASIONS = text("""
+    DELETE FROM alert_occasions WHERE ctid IN (
+        SELECT ctid FROM alert_occasions WHERE kind IN ('growing', 'open') AND spread_at IS NOT NULL
+            AND at < now() - make_interval(days => :days) LIMIT :number)
+""")
+_FORGET_ALERTS = text("""
+    DELETE FROM alerts WHERE alert_id IN (
+        SELECT alert_id FROM alerts WHERE state IN ('sent', 'snoozed') AND created_at < now() - make_interval(days => :days)
+            AND coalesce(sent_at, created_at) < now() - make_interval(days => :days) ORDER BY created_at LIMIT :number)
+""")
+
+
 class WaitingAlerts(NamedTuple):
     """Alerts that a channel did not take: how many, when the first of them is tried again, and the last reason."""
 
@@ -168,8 +189,7 @@ class AlertOutbox:
         made = 0
         with self._database.open_transaction() as connection:
             for row in connection.execute(_OCCASIONS).all():
-                found = AlertOccasion(row.incident_id, row.project, row.kind, row.occasion, row.status, row.withdrawn)
-                target = choose_target(found)
+                target = choose_target(_build_occasion(row))
                 key = {"incident_id": row.incident_id, "kind": row.kind, "occasion": row.occasion}
                 values = {
                     **key,
@@ -215,11 +235,11 @@ class AlertOutbox:
             return [_build_row(row) for row in connection.execute(_CLAIMED, {"token": token})]
 
     def begin_sending(self, rows: Sequence[AlertRow]) -> UUID:
-        """Right before the request: the rows are on their way in one message. Returns its id.
+        """Right before the request: the rows are on their way in one message. Returns its id, which follows from the rows.
 
         Raises LostLease when the lease of one of them is over or nearly over; nothing is changed then.
         """
-        message_id = uuid4()
+        message_id = uuid5(_MESSAGES, " ".join(sorted(str(row.alert_id) for row in rows)))
         values = {"ids": [row.alert_id for row in rows], "token": rows[0].token, "message_id": message_id}
         with self._database.open_transaction() as connection:
             if connection.execute(_BEGIN, values).rowcount != len(rows):
@@ -284,6 +304,22 @@ class AlertOutbox:
         with self._database.open_transaction() as connection:
             return [ListedAlert(*row) for row in connection.execute(_LIST, values)]
 
+    def forget_alerts(self, days: int) -> int:
+        """Delete the alerts that were sent, or snoozed, more than ``days`` days ago. Returns how many.
+
+        What waits for a channel stays. Each transaction deletes at most 5,000 rows.
+        """
+        self._delete_all(_FORGET_OCCASIONS, days)
+        return self._delete_all(_FORGET_ALERTS, days)
+
+    def _delete_all(self, statement: sa.TextClause, days: int) -> int:
+        gone, last = 0, _FORGET_BATCH
+        while last == _FORGET_BATCH:
+            with self._database.open_transaction() as connection:
+                last = connection.execute(statement, {"days": days, "number": _FORGET_BATCH}).rowcount
+            gone += last
+        return gone
+
     # Snoozing
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -325,6 +361,14 @@ def _write_note(connection: sa.Connection, incident_id: str, status: Status, act
     write_incident_history(connection, [(incident_id, HistoryChange(actor, status, status, words))])
 
 
+def _build_occasion(row: "sa.Row[Any]") -> AlertOccasion:
+    point = row.failure_point
+    place = Place(row.project, point["route"], find_request(point["feedback"]), point["target"], row.label)
+    return AlertOccasion(
+        row.incident_id, row.project, row.kind, row.occasion, row.status, row.withdrawn, place, row.assignee
+    )
+
+
 def _build_row(row: "sa.Row[Any]") -> AlertRow:
     incident = None
     if row.incident_id is not None:
@@ -350,4 +394,5 @@ def _build_row(row: "sa.Row[Any]") -> AlertRow:
         doubtful=row.doubtful,
         attempts=row.attempts,
         token=row.lease_token or row.alert_id,
+        message_id=row.message_id,
     )

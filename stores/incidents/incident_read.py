@@ -29,6 +29,12 @@ from stores.incidents.incident_orders import ListOrder, build_list_order
 from stores.incidents.incident_owners import HAS_OWNER, IS_OWNED
 from stores.incidents.incident_suspects import IS_SUSPICIOUS
 from stores.incidents.incident_times import format_utc_time
+from stores.incidents.older_detections import (
+    complete_context,
+    complete_points,
+    complete_signals,
+    complete_timeline,
+)
 from ufse.detection import Detection
 
 _T = TypeVar("_T")
@@ -418,6 +424,7 @@ def _build_history_json(row: "sa.Row[Any]") -> HistoryEntry:
 
 
 def build_example_json(body: Detection, still_open: bool) -> ExampleSession:
+    """The example session of a stored detection, of whatever version."""
     return {
         "open": still_open,
         "detectionId": body["detectionId"],
@@ -427,10 +434,10 @@ def build_example_json(body: Detection, still_open: bool) -> ExampleSession:
         "timestamp": body["timestamp"],
         "score": body["frustrationScore"],
         "explanation": body.get("explanation") or "",
-        "points": body.get("points") or [],
-        "triggeringSignals": body["triggeringSignals"],
-        "timeline": body.get("timeline") or [],
+        "points": complete_points(body.get("points")),
+        "triggeringSignals": complete_signals(body.get("triggeringSignals"), body["timestamp"]),
+        "timeline": complete_timeline(body.get("timeline"), body["timestamp"]),
         "endedFlow": bool(body.get("endedFlow")),
         "resolved": bool(body.get("resolved")),
-        "context": body.get("context") or {},
+        "context": complete_context(body.get("context")),
     }

@@ -11,6 +11,7 @@ import yaml
 from core.settings import Settings
 from tests.deploy import helm
 from tests.deploy.test_containers import prefect_variables
+from trackers.ticket_webhooks import WEBHOOK_KINDS
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
@@ -149,8 +150,16 @@ def test_prefect_is_reached_by_furrow_alone(chart: list[dict[str, Any]]) -> None
     assert {port["port"] for port in reached["ports"]} == {53, 5432}
     assert policies["shop-furrow-nothing"]["policyTypes"] == ["Ingress"]
     assert "ingress" not in policies["shop-furrow-nothing"]
-    (ingress,) = [one for one in chart if one["kind"] == "Ingress"]
-    assert [(path["path"], path["pathType"]) for path in ingress["spec"]["rules"][0]["http"]["paths"]] == [
-        ("/v1/events", "Exact"),
-        ("/furrow.js", "Exact"),
-    ]
+
+
+def served(objects: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Paths of the ingress, each with its kind."""
+    (ingress,) = [one for one in objects if one["kind"] == "Ingress"]
+    return [(path["path"], path["pathType"]) for path in ingress["spec"]["rules"][0]["http"]["paths"]]
+
+
+def test_the_internet_reaches_events_and_webhooks_alone(chart: list[dict[str, Any]]) -> None:
+    pages = [("/v1/events", "Exact"), ("/furrow.js", "Exact")]
+    assert served(chart) == [*pages, *((f"/v1/webhooks/{kind.tracker}", "Exact") for kind in WEBHOOK_KINDS)]
+    assert served(rendered(*INGRESS, "ingress.webhooks={jira}")) == [*pages, ("/v1/webhooks/jira", "Exact")]
+    assert served(rendered(*INGRESS, "ingress.webhooks=null")) == pages

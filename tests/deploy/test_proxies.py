@@ -3,6 +3,9 @@
 Only ports, names of files and names of hosts are put in; where nginx or Caddy is not installed, its tests are skipped.
 """
 
+import hashlib
+import hmac
+import json
 import re
 import shutil
 import socket
@@ -17,20 +20,24 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
+from collector.contract import MAX_BODY_BYTES
 from collector.senders.source import SourceReader
 from core.browser_script import installed_browser_script
 from core.networks import parse_networks
 from tests.integration.test_collector import BATCH, KEY, config_for
 from tests.ports import free_port
+from trackers.ticket_webhooks import WEBHOOK_KINDS, WebhookKind
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FORGED = ["203.0.113.9", "127.0.0.1", "203.0.113.9, 127.0.0.1", "127.0.0.1, 203.0.113.9", "unknown", "::1"]
 TRUSTED = "127.0.0.1"
 NAMES = ("events.shop.example", "furrow.internal.example")
+SECRET = "a-secret-of-webhooks"
 
 
 class Sources:
@@ -67,7 +74,9 @@ class Front:
 
 @contextmanager
 def collector(directory: Path) -> Iterator[tuple[Sources, int]]:
-    sources = Sources(create_app(config_for(directory, trusted_proxies=TRUSTED, allowed_hosts=NAMES)))
+    secrets = {kind.tracker: SecretStr(SECRET) for kind in WEBHOOK_KINDS}
+    config = config_for(directory, trusted_proxies=TRUSTED, allowed_hosts=NAMES, webhook_secrets=secrets)
+    sources = Sources(create_app(config))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(sources, log_config=None, access_log=False, proxy_headers=False))
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -211,6 +220,33 @@ def test_pages_load_the_script(front: Front) -> None:
             answer = client.get(path)
             assert (answer.status_code, answer.content) == (200, script.plain)
         assert client.get("/furrow-.js/../v1/status").status_code == 404
+
+
+def sign(kind: WebhookKind, body: bytes) -> dict[str, str]:
+    digest = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return {"Content-Type": "application/json", kind.header: SECRET if kind.prefix is None else kind.prefix + digest}
+
+
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS, ids=lambda kind: kind.tracker)
+def test_webhooks_of_trackers_reach_the_collector(front: Front, kind: WebhookKind) -> None:
+    """They name no ticket, so that no store is asked; the body is as long as the collector takes one."""
+    body = json.dumps({"webhookTimestamp": time.time_ns() // 1_000_000}).encode().ljust(MAX_BODY_BYTES)
+    with front.client("events.shop.example") as client:
+        answer = client.post(f"/v1/webhooks/{kind.tracker}", content=body, headers=sign(kind, body))
+        assert (answer.status_code, answer.json()) == (200, {"success": True, "tickets": 0})
+        answer = client.post(f"/v1/webhooks/{kind.tracker}", content=body, headers=sign(kind, body[:-1]))
+        assert answer.status_code == (200 if kind.prefix is None else 401)
+    assert front.sources.seen == ["127.0.0.7"] * 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/webhooks", "/v1/webhooks/", "/v1/webhooks/other", "/v1/webhooks/jira/", "/v1/webhooks/jira/../../status"],
+)
+def test_nothing_beside_the_webhooks_of_trackers_is_reached(front: Front, path: str) -> None:
+    with front.client("events.shop.example") as client:
+        assert client.post(path, json={}).status_code == 404
+    assert front.sources.seen == []
 
 
 def test_operators_are_let_in_from_their_network_alone(front: Front) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from prefect.client.schemas.objects import State
 
 from blocks import documents
 from core.settings import Settings
 from flows.alerts import alerts
+from flows.retention import retention
 from furrow.doctor.configuration import check_channels
 from incidents.lifecycle import ConfirmRule
+from stores.incidents import alert_outbox
 from stores.incidents.alert_search import SearchLimits
 from stores.incidents.incident_store import IncidentStore, SessionOrigin
 from tasks import alerts as tasks_alerts
@@ -141,6 +144,31 @@ def test_a_draft_is_no_news_and_a_reopened_incident_neither(store: IncidentStore
     assert len(hook.messages) == 1
 
 
+def test_a_return_that_was_resolved_before_the_run_is_told_as_both(store: IncidentStore, hook: FakeWebhook) -> None:
+    id_ = confirm(store)
+    run()
+    store.ledger.apply_action(id_, "resolve", "fixed in 2.5", "a person")
+    record(store, detection("s-2", at=now() + 2 * HOUR), rule=AT_ONCE, received=now() + 2 * HOUR)
+    store.ledger.apply_action(id_, "resolve", "fixed in 2.6", "a person")
+    for _ in range(2):
+        run()
+    assert [text.splitlines()[0][:34] for text in hook.texts[1:]] == ["[shop] Resolved. Came back: POST /"]
+
+
+@pytest.mark.parametrize(("action", "again"), [("resolve", False), ("suppress", False), ("suppress", True)])
+def test_what_was_decided_before_the_run_is_no_news(
+    store: IncidentStore, hook: FakeWebhook, action: Any, again: bool
+) -> None:
+    id_ = confirm(store)
+    if again:
+        run()
+        store.ledger.apply_action(id_, "resolve", "fixed in 2.5", "a person")
+        record(store, detection("s-2", at=now() + 2 * HOUR), rule=AT_ONCE, received=now() + 2 * HOUR)
+    store.ledger.apply_action(id_, action, "seen", "a person")
+    run()
+    assert len(hook.messages) == again
+
+
 def test_what_came_before_there_was_a_channel_is_never_sent(store: IncidentStore, setting: Any) -> None:
     confirm(store)
     find_alerts.fn()
@@ -236,6 +264,7 @@ def test_a_kill_at_each_step_leaves_one_message_or_one_with_a_note(
     assert states(postgres_url) == [("confirmed", "sent")]
     assert len(hook.messages) == had + (step != "record_sent/after")
     assert [REPEATED in text for text in hook.texts] == [False] * had + ([noted] if step != "record_sent/after" else [])
+    assert len({message["messageId"] for message in hook.messages}) == 1
 
 
 def test_what_waits_for_a_channel_that_was_taken_out_is_told_and_degrades_nothing(
@@ -287,6 +316,43 @@ def test_a_lost_answer_is_sent_once_more_with_a_note(
     hasten(postgres_url)
     run()
     assert [REPEATED in text for text in hook.texts] == [False, True]
+    assert hook.messages[0]["messageId"] == hook.messages[1]["messageId"]
+
+
+def test_a_group_whose_answer_was_lost_is_sent_again_as_it_was(
+    store: IncidentStore, hook: FakeWebhook, postgres_url: str, setting: Any
+) -> None:
+    setting(alert_group="2")
+    hook.faults.append(Fault(lambda _: True, lost=True))
+    ids = {confirm(store, f"a{number}") for number in range(3)}
+    run()
+    later = [confirm(store, f"b{number}") for number in range(3)]
+    hasten(postgres_url)
+    run()
+    first, again, others = hook.messages
+    assert first["messageId"] == again["messageId"] != others["messageId"]
+    for message in (first, again):
+        assert {id_ for id_ in (*ids, *later) if id_ in message["message"]} == ids
+    assert not any(id_ in others["message"] for id_ in ids)
+    assert [REPEATED in text for text in hook.texts] == [False, True, False]
+
+
+def test_alerts_that_never_arrived_are_grouped_anew_under_another_id(
+    store: IncidentStore, hook: FakeWebhook, postgres_url: str, setting: Any
+) -> None:
+    """Each set of alerts has its id, so that a receiver that drops repetitions loses none."""
+    setting(alert_group="2")
+    hook.faults += [Fault(lambda _: True, Answer(503, {})) for _ in range(2)]
+    ids = [confirm(store, f"a{number}") for number in range(3)]
+    for _ in range(2):  # the same set, and the same id
+        assert run().error is not None
+        hasten(postgres_url)
+    refused = {request.json["messageId"] for request in hook.requests}
+    assert len(refused) == 1
+    store.alert_outbox.snooze_incident(ids[0], now() + HOUR, "eve")
+    run()
+    sent = [message["messageId"] for message in hook.messages]
+    assert len(set(sent) | refused) == 3
 
 
 def test_a_refusal_is_repeated_later_without_a_note(store: IncidentStore, hook: FakeWebhook, postgres_url: str) -> None:
@@ -572,6 +638,44 @@ def test_channels_of_a_project_and_of_an_owner(store: IncidentStore, setting: An
         assert incident_id("pay") in third.texts[0]
 
 
+def test_the_channel_of_a_person_who_was_assigned_wins_over_that_of_the_rules(
+    store: IncidentStore, setting: Any, tmp_path: Path
+) -> None:
+    owners = tmp_path / "OWNERS"
+    owners.write_text("[shop]\n* @team-pay\n")
+    with FakeWebhook() as first, FakeWebhook() as second:
+        setting(alert_urls=f"pay={first.channel} ann={second.channel}", owners_file=str(owners))
+        store.keys.save_project("shop", settings={"alertOwners": {"team-pay": ["pay"], "ann": ["ann"]}})
+        store.ledger.assign_incident(confirm(store), "ann", "", "eve")
+        confirm(store, "other")
+        for name in ("pay", "ann"):
+            run(name)
+        assert [incident_id("other") in text for text in first.texts] == [True]
+        assert [incident_id("pay") in text for text in second.texts] == [True]
+
+
+def test_owners_of_many_incidents_cost_no_query_each(store: IncidentStore, hook: FakeWebhook) -> None:
+    store.keys.save_project("shop", settings={"alertOwners": {"team-pay": ["ops"]}})
+    find_alerts.fn()
+
+    def count_reads(*failures: str) -> int:
+        for failure in failures:
+            confirm(store, failure)
+        read: list[str] = []
+
+        def note(*event: Any) -> None:
+            read.extend([event[2]] if event[2].lstrip().startswith("SELECT") else [])
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            assert find_alerts.fn().rows == len(failures)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        return len(read)
+
+    assert count_reads("first") == count_reads(*(f"more-{number}" for number in range(7)))
+
+
 # Groups, snoozing, quiet hours, digests
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -700,6 +804,71 @@ def test_a_refusal_of_slack_is_in_its_words(store: IncidentStore, slack: FakeSla
     error = str(run("chat").error)
     assert "invalid_auth" in error
     assert "anothertoken" not in error
+
+
+# Forgetting, and what reading costs
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_old_alerts_are_forgotten_and_never_told_again(
+    store: IncidentStore, hook: FakeWebhook, postgres_url: str, prefect: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.incidents.alert_outbox._FORGET_BATCH", 2)
+    for number in range(5):
+        confirm(store, f"old-{number}")
+    snoozed = confirm(store, "snoozed")
+    store.alert_outbox.snooze_incident(snoozed, now() + HOUR, "eve")
+    kept = confirm(store, "kept")
+    run()
+    hook.stop()
+    confirm(store, "waiting")
+    run()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE alerts SET created_at = now() - interval '91 days'")
+        connection.execute("UPDATE alerts SET sent_at = now() - interval '91 days' WHERE sent_at IS NOT NULL")
+        # It waited for long: it was sent not long ago, and its message may still change.
+        connection.execute("UPDATE alerts SET sent_at = now() - interval '89 days' WHERE incident_id = %s", (kept,))
+        connection.execute(
+            "INSERT INTO alert_occasions (incident_id, kind, occasion, at, spread_at) VALUES "
+            "(%(id)s, 'growing', 'old', now() - interval '91 days', now()), "
+            "(%(id)s, 'growing', 'new', now() - interval '89 days', now()), "
+            "(%(id)s, 'share', '1', now() - interval '91 days', now())",
+            {"id": kept},
+        )
+    assert retention(return_state=True).name == "Completed"
+    with psycopg.connect(postgres_url) as connection:
+        left = connection.execute("SELECT incident_id, state FROM alerts ORDER BY state").fetchall()
+        known = connection.execute("SELECT kind, occasion FROM alert_occasions WHERE kind <> 'confirmed' ORDER BY 1, 2")
+        assert known.fetchall() == [("growing", "new"), ("share", "1")]
+    assert left == [(kept, "sent"), (incident_id("waiting"), "waiting")]
+    hook.start()
+    hasten(postgres_url)
+    for _ in range(2):
+        run()
+    assert len(hook.messages) == 2
+    assert incident_id("waiting") in hook.texts[1]
+    assert incident_id("old-0") not in hook.texts[1]
+
+
+@pytest.mark.parametrize("name", ["_OF_MESSAGES", "_LIST", "_FORGET_ALERTS"])
+def test_many_alerts_are_read_by_an_index(store: IncidentStore, name: str) -> None:
+    id_ = confirm(store)
+    values: dict[str, Any] = {"ids": ["00000000-0000-4000-8000-000000000000"], "days": 90, "number": 5_000}
+    values |= {"project": None, "waiting": False, "limit": 50}
+    with store._database.open_transaction() as connection:
+        connection.execute(
+            sa.text("""
+                INSERT INTO alerts (project, incident_id, kind, occasion, channel, state, message_id, created_at, sent_at)
+                SELECT 'shop', :id, 'growing', n, 'ops', 'sent', gen_random_uuid(), now() - n * interval '6 minutes', now()
+                FROM generate_series(1, 20000) n
+            """),
+            {"id": id_},
+        )
+        connection.execute(sa.text("ANALYZE alerts"))
+        statement = getattr(alert_outbox, name)
+        wanted = {key: value for key, value in values.items() if key in statement.compile().params}
+        plan = "\n".join(connection.execute(sa.text(f"EXPLAIN {statement.text}"), wanted).scalars())
+    assert "Seq Scan on alerts" not in plan
 
 
 # Commands

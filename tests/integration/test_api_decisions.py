@@ -16,7 +16,7 @@ from collector.routes import registry
 from collector.routes.openapi import build_openapi_document
 from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import ALL, BLOG, SHOP, SHOP_SENDER, code, fill, serving
-from tests.integration.incident_store_cases import detection, record
+from tests.integration.incident_store_cases import detection, incident_id, record
 
 UNKNOWN = "inc_00000000000000000000000000000000"
 MALFORMED = "../status"
@@ -45,6 +45,10 @@ def client(tmp_path: Path, postgres_url: str, store: IncidentStore, owners: Path
 def find_id(client: httpx.Client, key: dict[str, str] = SHOP) -> str:
     (found,) = client.get("/v1/incidents", headers=key).json()["incidents"]
     return str(found["incidentId"])
+
+
+def list_shop(client: httpx.Client) -> list[dict[str, Any]]:
+    return list(client.get("/v1/incidents", headers=SHOP).json()["incidents"])
 
 
 def read(client: httpx.Client, incident_id: str) -> dict[str, Any]:
@@ -209,6 +213,28 @@ def test_many_are_assigned(client: httpx.Client, store: IncidentStore) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "fix"),
+    [
+        ({"version": "2.5", "environment": "production"}, ("2.5", "production", False)),
+        ({"nextRelease": True}, (None, None, True)),
+        ({}, (None, None, False)),
+    ],
+)
+def test_many_are_resolved_where_they_are_fixed(
+    client: httpx.Client, store: IncidentStore, where: dict[str, Any], fix: tuple[object, ...]
+) -> None:
+    record(store, detection("n1", "other"), detection("n2", "third"))
+    store.ledger.apply_action(incident_id("other"), "confirm", "seen", "ann")
+    ids = [one["incidentId"] for one in list_shop(client)]
+    answer = act_on_many(client, ids=ids, action="resolve", **where).json()
+    codes = {result["incidentId"]: result["code"] for result in answer["results"]}
+    assert codes == {each: 409 if each == incident_id("third") else 200 for each in ids}
+    for each in (one for one in list_shop(client) if one["incidentId"] != incident_id("third")):
+        assert (each["fixVersion"], each["fixEnvironment"], each["fixInNextRelease"]) == fix
+    assert store.incidents.read_incident_summaries([incident_id("third")])[incident_id("third")].status == "draft"
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"ids": [], "action": "confirm"},
@@ -218,6 +244,11 @@ def test_many_are_assigned(client: httpx.Client, store: IncidentStore) -> None:
         {"ids": ["x"], "action": "confirm", "reason": " "},
         {"ids": ["x"], "action": "confirm", "versions": {"x": -1}},
         {"ids": ["x"], "action": "confirm", "more": 1},
+        {"ids": ["x"], "action": "confirm", "version": "2.5"},
+        {"ids": ["x"], "action": "assign", "nextRelease": True},
+        {"ids": ["x"], "action": "resolve", "version": "2.5", "nextRelease": True},
+        {"ids": ["x"], "action": "resolve", "environment": "production"},
+        {"ids": ["x"], "action": "resolve", "version": "2\x005"},
     ],
 )
 def test_a_body_that_does_not_fit_is_refused(client: httpx.Client, body: dict[str, Any]) -> None:

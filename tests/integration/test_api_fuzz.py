@@ -43,6 +43,7 @@ class Running:
             b"exclude each other",
             b"`cursor` is of another list",
             b"`environment` goes with `version` or `nextRelease`",
+            b"`version` and `nextRelease` go with the action `resolve`",
             b"`reason` is needed: why it was no frustration",
             b"`text` is needed with the reason `other`",
             b"`reason` belongs to the verdict `no_frustration`",

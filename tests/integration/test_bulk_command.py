@@ -99,6 +99,28 @@ def test_ids_are_acted_on_and_what_is_refused_is_named(client: httpx.Client, sto
     assert (answer["changed"], answer["refused"]) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "fix"),
+    [
+        (("--fixed-in", "2.5", "--environment", "production"), ("2.5", "production", False)),
+        (("--next-release",), (None, None, True)),
+    ],
+)
+def test_many_are_resolved_where_they_are_fixed(
+    client: httpx.Client, store: IncidentStore, options: tuple[str, ...], fix: tuple[object, ...]
+) -> None:
+    ids = [incident_id("other-0"), incident_id("other-1")]
+    for each in ids:
+        store.ledger.apply_action(each, "confirm", "seen", "ann")
+    words = ("incidents", "bulk", "resolve", "--owner", "@web", "--status", "confirmed", "--reason", "merged")
+    assert "2 incidents changed, 0 refused" in run(client, *words, *options, "--yes")
+    for each in ids:
+        shown = store.incidents.read_incident(each)
+        assert shown is not None
+        assert (shown["fixVersion"], shown["fixEnvironment"], shown["fixInNextRelease"]) == fix
+    assert statuses(store) == {"other-0": "resolved", "other-1": "resolved", "other-2": "draft"}
+
+
 def test_many_are_assigned_and_taken_back(client: httpx.Client, store: IncidentStore) -> None:
     words = ("incidents", "bulk", "assign", "--not-owned", "--reason", "triage", "--yes")
     assert "1 incident changed" in run(client, *words, "--assignee", HOSTILE)
@@ -149,6 +171,9 @@ def test_pages_are_followed_and_too_many_are_refused(
         (("suppress", "inc_1", "--reason", "x", "--assignee", "ann"), "--assignee goes with assign"),
         (("assign", "inc_1", "--reason", "x"), "--assignee goes with assign"),
         (("resolve", "inc_1", "--reason", "x", "--sessions", "3"), "go with suppress"),
+        (("suppress", "inc_1", "--reason", "x", "--fixed-in", "2.5"), "go with resolve"),
+        (("resolve", "inc_1", "--reason", "x", "--fixed-in", "2.5", "--next-release"), "not both"),
+        (("resolve", "inc_1", "--reason", "x", "--environment", "test"), "goes with --fixed-in"),
         (("suppress", "../status", "--reason", "x", "--yes"), "an incident id has the form"),
         (("suppress", "--severity", "Odd", "--reason", "x", "--yes"), "severity"),
     ],

@@ -82,6 +82,7 @@ def test_a_session_with_two_detections_of_one_failure_counts_once(store: Inciden
 
 def test_examples_are_the_worst_then_the_shortest(store: IncidentStore) -> None:
     step = {"eventId": "e", "at": iso(MONDAY), "offsetMs": 0, "eventType": "click", "text": "clicked"}
+    step |= {"route": "/checkout", "target": ""}
     record(
         store,
         detection("long", score=99, timeline=[step] * 9),

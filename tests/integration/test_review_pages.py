@@ -390,6 +390,19 @@ def test_several_incidents_at_once(client: httpx.Client, store: IncidentStore) -
     assert "evil" not in again.text
 
 
+def test_several_incidents_are_resolved_in_a_version_at_once(client: httpx.Client, store: IncidentStore) -> None:
+    ids = [page_of(client).rpartition("/")[2]]
+    listed = client.get("/incidents.json").json()["incidents"]
+    chosen = [f"{one['incidentId']}:{one['status']}" for one in listed if one["incidentId"] in ids]
+    fields = {"reason": "merged", "incident": chosen, "fix_version": HOSTILE[:200]}
+    assert 'name="fix_version"' in client.get("/incidents").text
+    assert send(client, "/incidents", "/incidents/act", action="suppress", **fields).status_code == 400
+    assert send(client, "/incidents", "/incidents/act", action="resolve", **fields).status_code == 303
+    found = store.incidents.read_incident(ids[0])
+    assert found is not None
+    assert (found["status"], found["fixVersion"]) == ("resolved", HOSTILE[:200])
+
+
 def test_a_failed_export_is_retried_by_a_person(client: httpx.Client, store: IncidentStore) -> None:
     page = page_of(client)
     incident_id = page.rpartition("/")[2]

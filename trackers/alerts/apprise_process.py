@@ -162,7 +162,7 @@ def _send_request(plugin: Any, guard: _Guard, request: dict[str, Any]) -> dict[s
     form = str(getattr(plugin.notify_format, "value", plugin.notify_format))
     form = form if form in request["bodies"] else "text"
     if isinstance(getattr(plugin, "payload_extras", None), dict):
-        # Of JSON, XML and forms: a request that a proxy repeats has the same one, so that the receiver can tell.
+        # Of JSON, XML and forms: a repetition has the same one, so that the receiver can tell.
         plugin.payload_extras["messageId"] = request["messageId"]
     sender = Apprise()
     sender.add(plugin)

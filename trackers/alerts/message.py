@@ -60,7 +60,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Message:
-    """A message before it takes the form of a channel. ``message_id``: of one sending; another attempt has another."""
+    """A message before it takes the form of a channel. ``message_id``: of its alerts; a repetition has the same one."""
 
     title: str
     notes: tuple[str, ...]
