@@ -4,6 +4,9 @@ A session is read if an event of it may be negative feedback (the column ``neg``
 engine decides which of its events are late), or if actions of it may have come to nothing though nothing failed. The last is a
 superset of ``ufse.unanswered``: counts alone, without the order of events. ``tests/integration/test_store_candidates.py``
 compares what is read with what the engine finds.
+
+Events count as ``ufse.shapes`` unfolds them: a verdict speaks for its click, one event may stand for several clicks, and an
+event without a route may belong to any page of its session.
 """
 
 from typing import Final
@@ -17,13 +20,23 @@ LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
 SPAN: Final = "received_ms >= {first:Int64} AND received_ms <= {last:Int64} AND session_hash IN {hashes:Array(UInt64)}"
 """The condition for the events of some client sessions (`event_reader.build_span_parameters`)."""
 _BACK: Final = (
-    f"""nav_type = 'reload' OR match(lower(route), '{DETOUR_PATTERN}') OR match(lower(route), '{LOGIN_PATTERN}')"""
+    f"nav_type = 'reload' OR route = '' OR match(lower(route), '{DETOUR_PATTERN}')"
+    f" OR match(lower(route), '{LOGIN_PATTERN}')"
 )
 """A page that was loaded anew, or a login or error page: what a form is sent back with."""
-
+_NEGATIVE: Final = "neg = 1 OR (event_type = 'verdict' AND responded = 0)"
+_PRESSES: Final = f"if(event_type = 'click' AND clicks > 1, toUInt64(greatest(clicks, {SILENT_TRIES})), 1)"
+"""How many presses an event stands for; the engine may find more in it than it names (``ufse.aggregated``)."""
+_PRESSES_OF_PAGE: Final = """
+    greatest(
+        maxIf(page_presses, page != '' AND page_changes >= 1),
+        if(sumIf(page_changes, page = '') >= 1, maxIf(page_presses, page != ''), 0)
+    ) + sumIf(page_presses, page = '')
+"""
+"""The most presses of a page that may have a change of a field, with all that name no page."""
 _MAY_HOLD: Final = f"""
     max(page_negative) = 1
-    OR (countIf(page_presses >= {SILENT_TRIES} AND page_changes >= 1) >= 1 AND sum(page_requests) >= 1)
+    OR (sum(page_changes) >= 1 AND sum(page_requests) >= 1 AND {_PRESSES_OF_PAGE} >= {SILENT_TRIES})
     OR (least(sum(page_presses), sum(page_inputs), sum(page_returns)) >= {RETURNED_TRIES})
 """
 """Silent controls need their tries and a change of a field on one page; forms that send back need as many returns as tries."""
@@ -40,9 +53,10 @@ def select_candidates(where: str, having: str = "", *, late: bool = True) -> str
         SELECT session_hash, sum(page_events) AS events, min(page_first) AS first, max(page_last) AS last,
                sum(page_inside) AS inside
         FROM (
-            SELECT session_hash, count() AS page_events, min(received_ms) AS page_first, max(received_ms) AS page_last,
-                   max(neg) AS page_negative, {inside} AS page_inside,
-                   countIf(event_type IN ('click', 'form_submit')) AS page_presses,
+            SELECT session_hash, route AS page, count() AS page_events, min(received_ms) AS page_first,
+                   max(received_ms) AS page_last,
+                   max({_NEGATIVE}) AS page_negative, {inside} AS page_inside,
+                   sumIf({_PRESSES}, event_type IN ('click', 'form_submit')) AS page_presses,
                    countIf(event_type = 'input') AS page_inputs,
                    countIf(event_type = 'input' AND action NOT IN ('focus', 'blur')) AS page_changes,
                    countIf(event_type = 'network') AS page_requests,
