@@ -299,6 +299,25 @@ def test_errors_of_a_document(
     assert getattr(refusal.value, "retry_after", None) == retry_after
 
 
+def test_a_duplicate_of_an_issue_that_furrow_may_not_see_keeps_no_other_unread(github: FakeGitHub) -> None:
+    add(github, 2)
+    place = {"repository": {"nameWithOwner": "acme/shop"}, "closedAt": CLOSED}
+    issues = {
+        "i1": {"number": 1, "state": "CLOSED", "stateReason": "DUPLICATE", "duplicateOf": None, **place},
+        "i2": {"number": 2, "state": "CLOSED", "stateReason": "COMPLETED", "duplicateOf": None, **place},
+    }
+    said = {
+        "type": "FORBIDDEN",
+        "path": ["repository", "i1", "duplicateOf"],
+        "message": "Resource protected by organization SAML enforcement.",
+    }
+    github.faults = [Fault(is_state, Answer(200, {"data": {"repository": issues}, "errors": [said]}))]
+    before = DEGRADED.labels("github", "unknown_originals")._value.get()
+    found = read(github, KEY, "acme/shop#2")
+    assert [(one.category, one.duplicate_of) for one in found] == [("duplicate", ""), ("done", "")]
+    assert DEGRADED.labels("github", "unknown_originals")._value.get() == before + 1
+
+
 # GitLab
 # ----------------------------------------------------------------------------------------------------------------------
 
