@@ -21,10 +21,12 @@ def read_back() -> State[Any]:
     hinted = report.run_step(find_hinted_trackers)
     if hinted == []:
         return Completed(message="no webhook named a ticket")
-    for name in hinted or []:
-        tracker = report.run_step(connect_tracker, name)
-        if tracker is None:
-            continue
+    trackers = [tracker for name in hinted or [] if (tracker := report.run_step(connect_tracker, name)) is not None]
+    if not (trackers or report.pending):
+        # Its tickets stay named until it is configured again: no report each minute.
+        return Completed(message="no webhook named a ticket of a tracker that is configured")
+    for tracker in trackers:
+        name = tracker.name
         with closing(tracker):
             done = report.run_step(read_hinted_tickets, tracker)
         if done is not None:

@@ -20,7 +20,6 @@ MAX_TEXT: Final = 16_384
 """Characters of a text that is kept; what is longer is cut, and the letter names it."""
 MAX_KEPT: Final = 500
 """Items of one body that are kept so; of more only the reason is kept: a letter costs more than an item that is skipped."""
-MAX_ENTRIES: Final = 100
 MAX_DEPTH: Final = 12
 _MAX_NAMED: Final = 20  # places that a letter names as cut
 _TEXT: Final = "[text]"
@@ -44,7 +43,7 @@ def keep_shape(value: object, shape: inspect.Type, depth: int = 0) -> object:
             fields = {field.encode_name: field.type for field in known.fields}
             return {name: keep_shape(part, fields[name], depth + 1) for name, part in value.items() if name in fields}
         if isinstance(known, inspect.ListType) and isinstance(value, list):
-            return [keep_shape(part, known.item_type, depth + 1) for part in value[:MAX_ENTRIES]]
+            return [keep_shape(part, known.item_type, depth + 1) for part in value]
         if isinstance(known, inspect.StrType) and isinstance(value, str):
             return value
     return keep_value(value)

@@ -22,9 +22,9 @@ def read_letter_item(number: int, kept: Mapping[str, Any], project: str) -> Iter
     except UnreadableBody as reason:
         yield ParsedLine(number, None, f"{stream.name}: {reason}")
         return
+    sender = {name: kept[name] for name in _SENDER if isinstance(kept.get(name), str)}
     for event in reading.events:
-        event |= {name: kept[name] for name in _SENDER if isinstance(kept.get(name), str)}
-        yield ParsedLine(number, event, project=project)
+        yield ParsedLine(number, sender | event, project=project)
     for reject in reading.rejects:
         yield ParsedLine(number, None, f"{stream.name}.{reject.field}: {reject.reason}")
     if not reading.events and not reading.rejects:

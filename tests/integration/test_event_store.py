@@ -138,6 +138,8 @@ def test_only_sessions_with_possible_feedback_leave_the_store(event_store: Event
         ({"event_type": "click", "responded": 0}, True),
         ({"event_type": "click", "disabled": 1}, True),
         ({"event_type": "click", "responded": 1, "disabled": 0}, False),
+        ({"event_type": "verdict", "responded": 0}, True),  # it speaks for its click
+        ({"event_type": "verdict", "responded": 1}, False),
     ],
 )
 def test_failed_pages_and_dead_clicks_are_possible_feedback(
@@ -163,8 +165,31 @@ def test_sessions_whose_actions_may_lack_an_answer_leave_the_store(event_store: 
     assert [table["session_id"].unique().to_pylist() for table in replayed] == [["sent"]]
 
 
+@pytest.mark.parametrize(
+    ("field", "presses", "read"),
+    [
+        ({}, [{}, {}, {}], True),
+        ({}, [{}, {}], False),
+        ({}, [{"clicks": 2}], True),  # the engine may find more clicks in it
+        ({}, [{"clicks": 1}], False),
+        ({"route": ""}, [{}, {}, {}], True),
+        ({"route": ""}, [{}, {"route": "/a"}, {"route": "/b"}], False),
+        ({}, [{}, {"route": ""}, {"route": ""}], True),
+        ({"route": "/a"}, [{}, {}, {}], False),
+        ({"action": "focus"}, [{}, {}, {}], False),
+    ],
+)
+def test_presses_count_as_the_engine_unfolds_them(
+    event_store: EventStore, field: dict[str, object], presses: list[dict[str, object]], read: bool
+) -> None:
+    acts = [{"event_type": "input", **field}, {"event_type": "network"}, *presses]
+    event_store.land_segment(lines([row("s", at, **act) for at, act in enumerate(acts)]), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
+
+
 @pytest.mark.parametrize(("returns", "read"), [(3, True), (2, False)])
-@pytest.mark.parametrize("page", [{"nav_type": "reload"}, {"route": "/Login"}, {"route": "/shop/404"}])
+@pytest.mark.parametrize("page", [{"nav_type": "reload"}, {"route": "/Login"}, {"route": "/shop/404"}, {"route": ""}])
 def test_sessions_that_are_sent_back_leave_the_store(
     event_store: EventStore, page: dict[str, object], returns: int, read: bool
 ) -> None:

@@ -229,6 +229,43 @@ def test_an_issue_that_was_transferred_is_read_where_it_is(github: FakeGitHub) -
     assert (found.incident_id, found.key, found.category) == (f"inc_{KEY}", "acme/api#4", "done")
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Answer(403, {"message": "Resource protected by organization SAML enforcement."}),
+        Answer(451, {"message": "Repository access blocked"}),
+        Answer(301, {"message": "Moved Permanently"}, {"Location": "https://elsewhere.test/repos/acme/api/issues/9"}),
+    ],
+    ids=["forbidden", "blocked", "elsewhere"],
+)
+def test_where_a_transferred_issue_cannot_be_read_the_others_are(github: FakeGitHub, refusal: Answer) -> None:
+    add(github, 2)
+    issue = github.issues.pop(KEY)
+    github.moved[KEY] = "acme/api#9"
+    github.finish("acme/shop#2")
+    github.faults = [Fault(lambda request: request.path.endswith("/acme/api/issues/9"), refusal)]
+    with pytest.raises(PartlyRead, match=r"ticket acme/shop#1, which has moved: GitHub answered \d") as partly:
+        read(github, KEY, "acme/shop#2", within_s=HOUR)
+    assert partly.value.unread == {f"inc_{KEY}"}
+    assert [(found.key, found.category) for found in partly.value.readings] == [("acme/shop#2", "done")]
+    # It is looked for again, and found when it can be read.
+    github.projects["acme/api"] = {}
+    github.issues["acme/api#9"] = issue | {"project": "acme/api", "number": 9}
+    github.faults = []
+    assert [one.key for one in read(github, KEY, within_s=HOUR)] == ["acme/api#9"]
+
+
+def test_an_issue_that_was_transferred_twice_is_found(github: FakeGitHub) -> None:
+    add(github, 2)
+    github.projects |= {"acme/api": {}, "acme/web": {}}
+    github.issues["acme/web#7"] = github.issues.pop(KEY) | {"project": "acme/web", "number": 7}
+    github.moved |= {KEY: "acme/api#4", "acme/api#4": "acme/web#7"}
+    github.finish("acme/web#7")
+    github.finish("acme/shop#2")
+    found = read(github, KEY, "acme/shop#2", within_s=HOUR)
+    assert sorted(one.key for one in found) == ["acme/shop#2", "acme/web#7"]
+
+
 def test_an_older_enterprise_does_not_say_what_a_duplicate_duplicates(github: FakeGitHub) -> None:
     github.knows_originals = False
     add(github, 2)
@@ -260,6 +297,25 @@ def test_errors_of_a_document(
     with pytest.raises(raised) as refusal:
         read(github, key)
     assert getattr(refusal.value, "retry_after", None) == retry_after
+
+
+def test_a_duplicate_of_an_issue_that_furrow_may_not_see_keeps_no_other_unread(github: FakeGitHub) -> None:
+    add(github, 2)
+    place = {"repository": {"nameWithOwner": "acme/shop"}, "closedAt": CLOSED}
+    issues = {
+        "i1": {"number": 1, "state": "CLOSED", "stateReason": "DUPLICATE", "duplicateOf": None, **place},
+        "i2": {"number": 2, "state": "CLOSED", "stateReason": "COMPLETED", "duplicateOf": None, **place},
+    }
+    said = {
+        "type": "FORBIDDEN",
+        "path": ["repository", "i1", "duplicateOf"],
+        "message": "Resource protected by organization SAML enforcement.",
+    }
+    github.faults = [Fault(is_state, Answer(200, {"data": {"repository": issues}, "errors": [said]}))]
+    before = DEGRADED.labels("github", "unknown_originals")._value.get()
+    found = read(github, KEY, "acme/shop#2")
+    assert [(one.category, one.duplicate_of) for one in found] == [("duplicate", ""), ("done", "")]
+    assert DEGRADED.labels("github", "unknown_originals")._value.get() == before + 1
 
 
 # GitLab

@@ -301,6 +301,12 @@ MENDS: Final = {
 }
 
 
+def read_numbers_in_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mend of both adapters."""
+    monkeypatch.setattr(from_json, "_SPAN", msgspec.json.Decoder(from_json._SPAN.type, strict=False))
+    monkeypatch.setattr(datadog_adapter, "EVENT_DECODER", msgspec.json.Decoder(RumEvent, strict=False))
+
+
 @pytest.mark.parametrize("name", MENDS)
 def test_an_item_is_stored_once_after_a_mend_with_its_letter_as_it_was(
     bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
@@ -316,8 +322,7 @@ def test_an_item_is_stored_once_after_a_mend_with_its_letter_as_it_was(
     for module in (contract_fields, otlp_events, lenient):
         monkeypatch.setattr(module, "MAX_SESSION_ID", 200)
     monkeypatch.setattr(datadog_events, "MAX_ID", 200)
-    monkeypatch.setattr(from_json, "_SPAN", msgspec.json.Decoder(from_json._SPAN.type, strict=False))
-    monkeypatch.setattr(datadog_adapter, "EVENT_DECODER", msgspec.json.Decoder(RumEvent, strict=False))
+    read_numbers_in_texts(monkeypatch)
     assert [bench.replay().accepted for _ in range(2)] == [1, 1]
     stored = bench.read_events()
     assert len(stored) == 2
@@ -327,6 +332,65 @@ def test_an_item_is_stored_once_after_a_mend_with_its_letter_as_it_was(
     # The SDK's own second try of the request is accepted now, and is the same event.
     bench.post(path, body)
     assert bench.read_events() == stored
+
+
+def test_of_an_item_with_many_attributes_those_that_are_read_are_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTelemetry's limit is 128 attributes."""
+    others = [{"key": f"app.{n}", "value": {"stringValue": SECRET}} for n in range(118)]
+    spans = [make_span(n) for n in (1, 2)]
+    bench.post("otlp/v1/traces", wrap(spans[0], spans[1] | {"attributes": [*others, *spans[1]["attributes"], TYPED]}))
+    (letter,) = bench.read_letters()
+    assert SECRET not in json.dumps(letter)
+    assert len(bench.replay().rejected) == 1
+    read_numbers_in_texts(monkeypatch)
+    assert bench.replay().accepted == 1
+    good, replayed = bench.read_events()
+    for column in ("session_id", "route", "status", "user_hash"):
+        assert replayed[column] == good[column], column
+
+
+def test_an_item_is_sent_again_with_the_session_user_and_browser_that_it_would_have_had(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program passes the spans of a phone on: of several ids and browsers, one counts."""
+    ids = {"session.id": None, "user.id": None, "enduser.pseudo.id": "device", "rum.sessionId": "older"}
+    ids |= {"enduser.id": "ann@example.com", "splunk.rumSessionId": "visit"}
+    spans = [make_span(n, attributes=ids) for n in (1, 2)]
+    told = {
+        "name": "exception",
+        "timeUnixNano": "1",
+        "attributes": [{"key": "session.id", "value": {"stringValue": "x"}}],
+    }
+    spans[1] |= {"attributes": [*spans[1]["attributes"], TYPED], "events": [told]}
+    body = wrap(*spans)
+    phone = {"key": "user_agent.original", "value": {"stringValue": "Mozilla/5.0 (Linux; Android 15) Mobile"}}
+    body["resourceSpans"][0]["resource"]["attributes"] = [phone]
+    bench.post("otlp/v1/traces", body)
+    read_numbers_in_texts(monkeypatch)
+    assert bench.replay().accepted == 1
+    good, replayed = bench.read_events()
+    for column in ("session_id", "user_hash", "user_agent", "sdk_version"):
+        assert replayed[column] == good[column], column
+    assert (good["session_id"], good["user_agent"]) == ("visit", phone["value"]["stringValue"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", [{"intValue": "4915123456"}, {"intValue": 4915123456}, {"doubleValue": 4915123456.0}])
+def test_a_user_who_is_named_by_a_number_is_not_kept(bench: Bench, value: object) -> None:
+    span = make_span(1, attributes={"user.id": None})
+    bench.post(
+        "otlp/v1/traces", wrap(span | {"attributes": [*span["attributes"], TYPED, {"key": "user.id", "value": value}]})
+    )
+    (letter,) = bench.read_letters()
+    assert "4915123456" not in json.dumps(letter)
+
+
+def test_a_session_of_a_test_tool_is_none_of_a_person_when_it_is_sent_again(bench: Bench) -> None:
+    bench.post("datadog/", [make_rum(1), make_rum(2, date=None, session={"id": "robot", "type": "synthetics"})])
+    (refused,) = bench.replay(lambda letter: letter["event"]["item"].update(date=NOW + 2_000)).rejected
+    assert refused.reason == "is not for Furrow: synthetic session"
+    assert [event["session_id"] for event in bench.read_events()] == ["visit"]
 
 
 HOSTILE: Final = {

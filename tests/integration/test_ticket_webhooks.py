@@ -19,6 +19,7 @@ from collector.access.keys import hash_key
 from flows.read_back import read_back
 from stores.incidents.ticket_states import TicketStates
 from tasks import read_back as tasks_read_back
+from tests.fakes import linear as fake_linear
 from tests.fakes.linear import FakeLinear
 from tests.fakes.server import Answer, Fault, Request
 from tests.integration.api_cases import code, serving
@@ -340,6 +341,21 @@ def test_while_a_tracker_asks_for_a_pause_hints_wait(site: Any, client: httpx.Cl
     run_read_back()
     assert (count_readings(site), hints()) == (readings, [key])
     sql("DELETE FROM tracker_gates")
+    run_read_back()
+    assert status() == "resolved"
+
+
+def test_named_tickets_of_a_tracker_that_is_not_used_any_more_make_no_report(
+    linear: FakeLinear, client: httpx.Client, setting: Any
+) -> None:
+    """The run is due each minute, and each report is stored."""
+    key = file_ticket(linear)
+    hint(client, linear, key)
+    setting(linear_key="")
+    state = run_read_back()
+    assert (state.name, state.message) == ("Completed", "no webhook named a ticket of a tracker that is configured")
+    setting(linear_key=fake_linear.KEY)
+    finish(linear, key)
     run_read_back()
     assert status() == "resolved"
 

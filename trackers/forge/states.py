@@ -6,7 +6,7 @@ whose label was removed, and a first reading would have to read all of it.
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -35,36 +35,46 @@ _CATEGORIES: Final[dict[str, Category]] = {
 }
 
 
+@dataclass
+class _Found:
+    """What was read, why the rest could not be read, and the incidents of the rest."""
+
+    readings: list[TicketReading] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+
+    def note_refusal(self, where: str, refusal: PermanentError, tickets: Sequence[TicketReference]) -> None:
+        """These tickets cannot be read. Raises ``refusal`` if no other can, either."""
+        if isinstance(refusal, AccessRefused) and refusal.everything:
+            raise refusal
+        self.refusals.append(f"{to_safe_line(where, limit=100)}: {refusal}")
+        self.unread |= {ticket.incident_id for ticket in tickets}
+
+
 def read_issue_states(
     api: ForgeApi, references: Sequence[TicketReference], within_s: float | None
 ) -> list[TicketReading]:
-    """See `trackers.protocol.ReadsStates`. Raises PartlyRead if some projects cannot be read."""
+    """See `trackers.protocol.ReadsStates`. Raises PartlyRead if some projects or tickets cannot be read."""
     projects: dict[str, list[TicketReference]] = {}
     for reference in references:
         projects.setdefault(split_key(reference.key)[0], []).append(reference)
-    readings: list[TicketReading] = []
-    refusals: list[str] = []
-    unread: set[str] = set()
+    found = _Found()
     for path, tickets in projects.items():
         try:
-            readings += _read_project(api, path, tickets, within_s)
+            _read_project(api, path, tickets, within_s, found)
         except PermanentError as refusal:
-            if isinstance(refusal, AccessRefused) and refusal.everything:
-                raise
-            refusals.append(f"{api.noun} {to_safe_line(path, limit=100)}: {refusal}")
-            unread |= {ticket.incident_id for ticket in tickets}
-    if refusals:
-        raise PartlyRead("; ".join(refusals), readings, frozenset(unread))
-    return readings
+            found.note_refusal(f"{api.noun} {path}", refusal, tickets)
+    if found.refusals:
+        raise PartlyRead("; ".join(found.refusals), found.readings, frozenset(found.unread))
+    return found.readings
 
 
 def _read_project(
-    api: ForgeApi, path: str, tickets: Sequence[TicketReference], within_s: float | None
-) -> list[TicketReading]:
+    api: ForgeApi, path: str, tickets: Sequence[TicketReference], within_s: float | None, found: _Found
+) -> None:
     if not api.check_path(path):
         raise PermanentError(f"is no path of a {api.title} {api.noun}")
     earliest = None if within_s is None else datetime.now(UTC) - timedelta(seconds=within_s) - CLOCKS
-    readings: list[TicketReading] = []
     for start in range(0, len(tickets), _MOST):
         some = tickets[start : start + _MOST]
         states = _read_states(api, path, [split_key(ticket.key)[1] for ticket in some])
@@ -74,10 +84,9 @@ def _read_project(
             if state is None:
                 missing.append(ticket)
             elif _has_changed(state, earliest):
-                readings.append(_build_reading(ticket, _keep_path(state, path)))
+                found.readings.append(_build_reading(ticket, _keep_path(state, path)))
         if api.leads_to_moved:
-            readings += _find_moved(api, missing)
-    return readings
+            _find_moved(api, missing, found)
 
 
 def _read_states(api: ForgeApi, path: str, numbers: Sequence[int]) -> dict[int, IssueState]:
@@ -88,20 +97,25 @@ def _read_states(api: ForgeApi, path: str, numbers: Sequence[int]) -> dict[int, 
     return {number: state for number, state in states.items() if state.number == number}
 
 
-def _find_moved(api: ForgeApi, missing: Sequence[TicketReference]) -> list[TicketReading]:
-    """The states of tickets that moved to another project. Most that are missing were deleted, so only some are looked for,
-    others the next time; what is found is known in full, not only its last changes."""
-    readings = []
+def _find_moved(api: ForgeApi, missing: Sequence[TicketReference], found: _Found) -> None:
+    """Read tickets that moved to another project. Most that are missing were deleted, so only some are looked for, others the
+    next time; what is found is known in full, not only its last changes. One that moved where Furrow may not read keeps the
+    others from nothing."""
     for ticket in random.sample(missing, min(len(missing), MOST_LOOKED_FOR)):
         try:
-            issue = api.read_issue(*split_key(ticket.key))
+            found.readings += _read_moved(api, ticket)
         except MissingResource:
             continue
-        moved = issue.key.lower() != ticket.key.lower() and api.check_path(issue.path)
-        if moved and read_identity(issue.body) == make_identity(ticket.identity):
-            states = _read_states(api, issue.path, [issue.number])
-            readings += [_build_reading(ticket, state) for state in states.values()]
-    return readings
+        except PermanentError as refusal:
+            found.note_refusal(f"ticket {ticket.key}, which has moved", refusal, [ticket])
+
+
+def _read_moved(api: ForgeApi, ticket: TicketReference) -> list[TicketReading]:
+    issue = api.read_issue(*split_key(ticket.key))
+    moved = issue.key.lower() != ticket.key.lower() and api.check_path(issue.path)
+    if not moved or read_identity(issue.body) != make_identity(ticket.identity):
+        return []
+    return [_build_reading(ticket, state) for state in _read_states(api, issue.path, [issue.number]).values()]
 
 
 def _keep_path(state: IssueState, path: str) -> IssueState:

@@ -18,6 +18,8 @@ from trackers.transport import Reach
 _VERSION: Final = "2022-11-28"
 _PATH: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 _COMMENTS: Final = 100
+_MOST_MOVES: Final = 3
+"""So many redirects of one issue are followed: it may have been transferred more than once."""
 _LIMIT_WORDS: Final = re.compile(r"rate limit|abuse detection", re.IGNORECASE)
 _LIMIT_STATUS: Final = frozenset({403, 429})
 
@@ -149,12 +151,18 @@ class GitHubApi:
 
     def read_issue(self, path: str, number: int) -> ForgeIssue:
         """See `ForgeApi`. GitHub leads from a renamed repository, or one that the issue was transferred from."""
-        try:
-            issue = self._client.read(Issue, "read the issue", _issue_path(path, number))
-        except MovedResource as move:
-            issue = self._client.read(Issue, "read the issue that has moved", move.path)
-            if issue.repository_url is None:
-                raise TransientError(f"GitHub does not say where {path}#{number} is now") from None
+        there = _issue_path(path, number)
+        for moves in range(_MOST_MOVES + 1):
+            try:
+                issue = self._client.read(Issue, "read the issue that has moved" if moves else "read the issue", there)
+            except MovedResource as move:
+                if moves == _MOST_MOVES:
+                    raise
+                there = move.path
+                continue
+            break
+        if moves and issue.repository_url is None:
+            raise TransientError(f"GitHub does not say where {path}#{number} is now")
         return _to_issue(issue, path)
 
     def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:

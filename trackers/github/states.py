@@ -152,6 +152,10 @@ class StateReader:
                 continue
             if error.type == "NOT_FOUND":
                 raise MissingResource(message)
+            if error.type in _REFUSED and "duplicateOf" in (error.path or ()):
+                # The original may be where the token may not look; all else of the issue is told.
+                count_degraded("github", "unknown_originals")
+                continue
             if error.type in _REFUSED:
                 raise RefusedAccess(message)
             if (error.extensions or {}).get("code") in _UNKNOWN_FIELD:

@@ -19,6 +19,8 @@ _ENVIRONMENT: Final = "env:"
 _ATTRIBUTE: Final = re.compile(
     r'\[(?!data-t|data-qa|data-cy|role=|type=|disabled)[A-Za-z-]*="(?:\\.|[^"\\])*"\]', re.DOTALL
 )
+_KIND: Final = "kind"
+"""Name of a session's ``type`` in a letter."""
 _ADDRESSES: Final = (("view", "url", "page"), ("view", "referrer", "before"), ("resource", "url", "asked"))
 """The object, its address, and the name of the address in a letter."""
 
@@ -36,6 +38,8 @@ def keep_line(line: bytes) -> WireEvent:
     if not isinstance(item, dict):
         return {}
     session, user = _part(item, "session").pop("id", ""), _part(item, "usr").pop("id", "")
+    if "type" in (kind := _part(item, "session")):  # whatever stands under `session` is masked as a secret
+        item[_KIND] = kind.pop("type")
     _keep_places(item)
     _keep_error(_part(item, "error"))
     _keep_control(item)
@@ -58,9 +62,10 @@ def restore_line(kept: Mapping[str, Any]) -> bytes:
     target = _part(_part(_part(item, "_dd"), "action"), "target")
     if isinstance(path := target.get("composed"), dict):
         target["composed_path_selector"] = path.get("selector")
-    for place, name in (("session", "sessionId"), ("usr", "userId")):
-        if name in kept and isinstance(item.setdefault(place, {}), dict):
-            item[place] = {**item[place], "id": kept[name]}
+    outside = (("session", "type", item, _KIND), ("session", "id", kept, "sessionId"), ("usr", "id", kept, "userId"))
+    for place, name, holder, known in outside:
+        if known in holder and isinstance(item.setdefault(place, {}), dict):
+            item[place] = {**item[place], name: holder[known]}
     return msgspec.json.encode(item)
 
 

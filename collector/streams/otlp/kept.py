@@ -12,7 +12,14 @@ from msgspec import inspect
 from collector.streams.kept import keep_address, keep_item, keep_shape, keep_value
 from collector.streams.otlp.addresses import cut_to_path
 from collector.streams.otlp.events import GESTURES, KNOWN_SPANS, MAX_MESSAGE, NAVIGATION, UNCAUGHT, find_frame
-from collector.streams.otlp.telemetry import PAGE_KEYS, READ_KEYS, SESSION_KEYS, USER_KEYS, Attributes
+from collector.streams.otlp.telemetry import (
+    PAGE_KEYS,
+    READ_KEYS,
+    SESSION_KEYS,
+    USER_KEYS,
+    Attributes,
+    find_text,
+)
 from collector.streams.stream import WireEvent
 
 _ADDRESSES: Final = frozenset((*PAGE_KEYS, "http.url", "url.full", "prev.href"))
@@ -22,6 +29,7 @@ _TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observ
 _NAMES: Final = (
     KNOWN_SPANS | UNCAUGHT.keys() | GESTURES.keys() | {"exception", "browser.user_action.click", "browser.navigation"}
 )
+_PERSONS: Final = frozenset((*SESSION_KEYS, *USER_KEYS))
 _MILLION: Final = 1_000_000
 
 
@@ -34,22 +42,23 @@ def keep_part(kind: str, raw: msgspec.Raw, resource: Attributes, shape: inspect.
         return {}
     if not isinstance(part, dict):
         return {}
-    found: dict[str, str] = {}
+    own: Attributes = {}
     failed = _is_failed(part)
     for name in ("name", "eventName"):
         if name in part:
             part[name] = _keep_name(part[name])
     uncaught = str(part.get("name", part.get("eventName"))) in UNCAUGHT
     _keep_times(part)
-    part["attributes"] = _keep_attributes(part.get("attributes"), uncaught, found)
+    part["attributes"] = _keep_attributes(part.get("attributes"), uncaught, own)
     events = part.get("events")
     for event in events if isinstance(events, list) else ():
         if isinstance(event, dict):
             _keep_times(event)
             event["name"] = _keep_name(event.get("name", ""))
-            event["attributes"] = _keep_attributes(event.get("attributes"), failed, found)
-    sender = _keep_attributes(_write_attributes(resource), False, found)
-    return keep_item("otlp", part, found.get("session"), found.get("user")) | {"kind": kind, "resource": sender}
+            event["attributes"] = _keep_attributes(event.get("attributes"), failed, {})
+    sender = _keep_attributes(_write_attributes(resource), False, {})
+    session, user = (find_text(own, *keys) or find_text(resource, *keys) for keys in (SESSION_KEYS, USER_KEYS))
+    return keep_item("otlp", part, session, user) | {"kind": kind, "resource": sender}
 
 
 def restore_part(kept: Mapping[str, Any]) -> bytes:
@@ -89,6 +98,15 @@ def _write_value(value: object) -> dict[str, object]:
     return {"stringValue": value} if isinstance(value, str) else {"doubleValue": value}
 
 
+def _empty(value: object) -> Any:
+    """The types of ``value`` without its content."""
+    if isinstance(value, dict):
+        return {name: _empty(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_empty(part) for part in value]
+    return type(value)() if isinstance(value, str | int | float) else value
+
+
 def _keep_name(name: object) -> object:
     """The name of a span, if it is one that is read: others may hold anything."""
     if not isinstance(name, str):
@@ -114,8 +132,9 @@ def _keep_times(held: dict[str, Any]) -> None:
             held[name] = list(divmod(value, _MILLION))
 
 
-def _keep_attributes(attributes: object, uncaught: bool, found: dict[str, str]) -> object:
-    """The attributes that are read. Session and user are put into ``found``; a message stays only of an uncaught error."""
+def _keep_attributes(attributes: object, uncaught: bool, found: Attributes) -> object:
+    """The attributes that are read. What names session and user is put into ``found``; a message stays only of an uncaught
+    error."""
     return (
         list(_select_attributes(attributes, uncaught, found))
         if isinstance(attributes, list)
@@ -123,7 +142,7 @@ def _keep_attributes(attributes: object, uncaught: bool, found: dict[str, str]) 
     )
 
 
-def _select_attributes(attributes: list[Any], uncaught: bool, found: dict[str, str]) -> Iterator[object]:
+def _select_attributes(attributes: list[Any], uncaught: bool, found: Attributes) -> Iterator[object]:
     for attribute in attributes:
         key = attribute.get("key") if isinstance(attribute, dict) else None
         if not isinstance(key, str):
@@ -133,10 +152,14 @@ def _select_attributes(attributes: list[Any], uncaught: bool, found: dict[str, s
         text = value.get("stringValue") if isinstance(value, dict) else None
         if key not in READ_KEYS or (key in _MESSAGES and not uncaught):
             continue
-        if isinstance(text, str) and key in SESSION_KEYS:
-            found.setdefault("session", text)
-        elif isinstance(text, str) and key in USER_KEYS:
-            found.setdefault("user", text)
+        if key in _PERSONS:
+            if isinstance(text, str):  # of several with one key, the last counts
+                found[key] = text
+            rest = (
+                {name: part for name, part in value.items() if part is not text} if isinstance(value, dict) else value
+            )
+            if rest not in ({}, None):
+                yield {"key": key, **_empty(rest)} if isinstance(rest, dict) else {"key": key, "value": _empty(rest)}
         elif isinstance(text, str):
             kept = keep_address(text) if key in _ADDRESSES else find_frame(text) if key in _STACKS else text
             kept = text[:MAX_MESSAGE] if key in _MESSAGES else kept
