@@ -45,11 +45,11 @@ _INTO_FIELD: Final = f"lower(target_type) IN ({_FIELDS}) OR lower(target_tag) IN
 def _on_one_page(condition: str) -> str:
     """Whether a condition on the counts of a page holds for one. Events that name no page may belong to any, in any order."""
     names = ("presses", "hurried", "changes", "fields", "moves")
-    one = condition.format_map({name: f"page_{name}" for name in names})
+    named = condition.format_map({name: f"page_{name}" for name in names})
     most = {name: f"(maxIf(page_{name}, page != '') + sumIf(page_{name}, page = ''))" for name in names}
     every = condition.format_map(most | {"hurried": str(BURST)})
     nameless = "sumIf(page_presses + page_fields + page_moves, page = '') >= 1"
-    return f"(countIf({one}) >= 1 OR ({nameless} AND {every}))"
+    return f"(countIf({named}) >= 1 OR ({nameless} AND {every}))"
 
 
 _TRIED: Final = (
