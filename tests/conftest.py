@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import LiteralString
 
@@ -152,16 +152,19 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
     """A Prefect server of this worker's own; it takes 10 CPU seconds to start, hence one for all tests that need it."""
-    with pytest.MonkeyPatch.context() as patch:
-        # Its own choice out of a thousand ports may be the same in two workers that start at once.
-        patch.setattr(utilities, "_find_available_port", free_port)
-        for service in _UNREAD_SERVICES:
-            patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
-        prepare_client()  # as every process of an installation does
-        # A run waits for the thread of its heartbeat, which looks once a second whether the run is over.
-        quiet = temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-        with prefect_test_harness(server_startup_timeout=600), quiet:
-            yield
+    prepare_client()  # as every process of an installation does
+    # A run waits for the thread of its heartbeat, which looks once a second whether the run is over.
+    quiet = temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            # Its own choice out of a thousand ports may be the same in two workers that start at once.
+            patch.setattr(utilities, "_find_available_port", free_port)
+            # For this server alone: installations that a test starts inherit the environment.
+            for service in _UNREAD_SERVICES:
+                patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
+            stack.enter_context(prefect_test_harness(server_startup_timeout=600))
+        stack.enter_context(quiet)
+        yield
 
 
 _UNREAD_SERVICES = ("FOREMAN", "LATE_RUNS", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS")
