@@ -213,7 +213,7 @@ def _wrap_clickhouse() -> None:
         client = connect(*arguments, **named)
         if type(client) not in wrapped:
             wrapped.add(type(client))
-            for name in ("command", "query", "query_arrow", "raw_insert", "insert_arrow", "insert"):
+            for name in ("command", "query", "raw_query", "raw_insert", "insert_arrow", "insert"):
                 _wrap_method(type(client), name)
         return client
 
