@@ -242,7 +242,7 @@ def _clickhouse_label(name: str, arguments: tuple[Any, ...]) -> str:
         return "clickhouse read of what landed"
     if "UUIDToNum(event_id)" in said:
         return "clickhouse read of candidates"
-    return f"clickhouse {name} {' '.join(said.split()[:2])}"
+    return f"clickhouse {name.removeprefix('raw_')} {' '.join(said.split()[:2])}"
 
 
 def _wrap_trackers() -> None:

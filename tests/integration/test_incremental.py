@@ -20,6 +20,7 @@ pytestmark = pytest.mark.long
 LITTLE = Stored(sessions=10_000, share=0.1, days=2)
 MUCH = Stored(sessions=50_000, share=0.1, days=10)
 NEW = 250
+GRANULE = 8_192  # ClickHouse's default
 
 
 def fill(url: str, stored: Stored) -> None:
@@ -76,4 +77,5 @@ def test_five_times_as_many_stored_events_are_not_read_for_a_batch(
         # One number of each noted session is looked through, to know which of the new ones were there before.
         read[name] = batch - stored.sessions
     assert read["much"] < 1.2 * read["little"]
-    assert counted["much"] < 1.2 * counted["little"] < LITTLE.events / 2
+    # To find what landed lately, whole granules are read: how many hold some of it depends on how parts were merged.
+    assert counted["much"] < counted["little"] + 2 * GRANULE < LITTLE.events / 2
