@@ -29,7 +29,14 @@ def test_the_script_is_small_and_its_ceiling_only_falls() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/browser.md", "docs/decisions/0080-the-browser-script.md", "browser/package.json"]
+    "document",
+    [
+        "README.md",
+        "docs/faq.md",
+        "docs/browser.md",
+        "docs/decisions/0080-the-browser-script.md",
+        "browser/package.json",
+    ],
 )
 def test_the_documents_name_the_size(document: str) -> None:
     assert f"{gzipped() / 1000:.1f} kB" in (BROWSER.parent / document).read_text()
