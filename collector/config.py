@@ -45,7 +45,8 @@ class CollectorConfig(BaseModel):
     ingest_key: SecretStr | None = None
     operator_key: SecretStr | None = None
     api: Annotated[
-        bool, Field(description="False: only events and health, for a collector that faces the internet.")
+        bool,
+        Field(description="False: only what pages and trackers call, and health: the collector faces the internet."),
     ] = True
     processes: Annotated[
         int,

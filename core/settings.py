@@ -147,7 +147,7 @@ class Settings(AlertSettings, TicketWebhookSettings, TrackerSettings, OidcSettin
         4_096,
         ge=1,
         description="Most open connections of the collector; fewer if its process may open fewer files. At the limit, the "
-        "connection that has been idle longest is closed.",
+        "address with the most connections loses the one that has waited longest.",
     )
     connections_per_peer: int = Field(
         256, ge=1, description="Most open connections from one address that is not in `FURROW_TRUSTED_PROXIES`."
@@ -157,7 +157,8 @@ class Settings(AlertSettings, TicketWebhookSettings, TrackerSettings, OidcSettin
     )
     events_api_only: bool = Field(
         False,
-        description="Serve only `POST /v1/events` and health, for a collector that is reachable from the internet.",
+        description="Serve only what pages and trackers call (`/v1/events`, `/intake/`, `/furrow.js`, `/v1/webhooks/`) and "
+        "`/v1/health`, for a collector that is reachable from the internet and runs alone (`python -m collector`).",
     )
     collector_processes: int = Field(
         1,

@@ -199,7 +199,7 @@ class Installation:
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
-            # The schedules create 3,200 runs a day; without this the database would grow without limit.
+            # The schedules create 6,000 runs a day; without this the database would grow without limit.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
             "PREFECT_WORKER_QUERY_SECONDS": "3",
