@@ -39,7 +39,8 @@ def backup(
 ) -> None:
     """Write a backup to a directory.
 
-    It contains incidents, tickets, keys, events, the spool and dead letters. Runs in Prefect are not included.
+    It contains incidents, tickets, created keys, events, the spool and dead letters. Not included: runs in Prefect, and the
+    keys that the installation made for itself.
 
     With embedded stores, stop `furrow up` first: only one process can open them. With database servers, `furrow up` may keep
     running. The backup contains personal data and the secret that user ids are hashed with: protect it like the data

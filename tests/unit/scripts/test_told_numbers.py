@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -17,11 +18,12 @@ from collector.streams.registry import STREAMS
 from collector.transport import protocol
 from collector.transport.body import LEAST_BYTES_PER_SECOND
 from collector.transport.connections import Waits
-from core import health
+from core import health, kept_secrets
 from core.errors import TransientError
 from core.settings import Settings
 from flows import detect
 from furrow.engine.worker import SUPERSEDED
+from furrow.installation import backup
 from incidents.lifecycle import ConfirmRule
 from incidents.model import TicketClaim
 from stores.events.event_receipts import KEEP_DAYS
@@ -128,3 +130,21 @@ def test_the_first_page_tells_the_sizes_of_the_corpora() -> None:
     calm = sum(not kind.frustrated for kind in CORPUS.values())
     assert f"| `tests.corpus` | {len(CORPUS)} situations, {calm} of them only look like frustration |" in page
     assert f"| `tests.labelled` | {len(LABELLED)} kinds" in page
+
+
+def test_a_backup_holds_none_of_the_files_that_the_page_leaves_out(tmp_path: Path) -> None:
+    left_out = re.search(
+        r"keys that the installation made for itself\*\* \((.*?)\) and Prefect's password \((.*?)\)",
+        text("docs/operating.md"),
+    )
+    assert left_out
+    names = set(re.findall(r"`([\w-]+)`", " ".join(left_out.groups())))
+    assert names == {kept_secrets.INGEST_KEY, kept_secrets.OPERATOR_KEY, kept_secrets.PREFECT_AUTH}
+    settings = Settings(data_dir=tmp_path / "data")
+    settings.spool_dir.mkdir(parents=True)
+    for name in (*names, kept_secrets.USER_SALT, "spool/segment.jsonl"):
+        (settings.data_dir / name).write_text("x")
+    (tmp_path / "files").mkdir()
+    backup._copy_spool_and_salt(settings, tmp_path / "files")
+    copied = {str(file.relative_to(tmp_path / "files")) for file in (tmp_path / "files").rglob("*") if file.is_file()}
+    assert copied == {kept_secrets.USER_SALT, "spool/segment.jsonl"}
