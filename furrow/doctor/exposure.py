@@ -70,8 +70,8 @@ def _find_collector_exposures(settings: Settings) -> Iterator[Exposure]:
     if not settings.events_api_only:
         yield Exposure(
             f"the API for operators can be reached at {settings.host}; only its keys protect it",
-            "set FURROW_EVENTS_API_ONLY=1 if the collector can be reached from the internet, and let the proxy forward only "
-            "/v1/events",
+            "let the proxy forward only what pages and trackers send (docs/deploying.md); a collector that runs alone "
+            "(`python -m collector`) can also serve nothing else: FURROW_EVENTS_API_ONLY=1",
         )
     for key, use in _KNOWN_KEYS:
         if _accepts_known_key(settings, key):
