@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Pages for users speak of what runs now; the changelog speaks of the past.
 USER_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
+WRAPPED = re.compile(r"""^\s+wrap(?:<[^(]*>)?\([^,]+, (?:"([\w ]+)"|(kind \+ "State"))""", re.M)
+"""The functions of the page that a call of `wrap` in the browser's script changes: their names, or those of `STATES`."""
+STATES = ("pushState", "replaceState")
 
 
 def text(name: str) -> str:
@@ -69,6 +72,15 @@ def test_every_file_that_successors_are_sent_to_exists(page: str) -> None:
 def test_the_script_tags_have_the_hash_of_the_bundle() -> None:
     page = text("docs/browser.md")
     assert reference.update_browser_page(page) == page, "run `make docs`"
+
+
+def test_the_functions_that_the_script_wraps_are_named() -> None:
+    calls = [call for file in (ROOT / "browser/src").glob("*.ts") for call in WRAPPED.findall(file.read_text())]
+    wrapped = {name for quoted, made in calls for name in (quoted.split() if quoted else STATES)}
+    assert wrapped >= {"fetch", "send", "attachShadow", "alert", "writeText"}
+    part = text("docs/browser.md").split("**Changed functions**")[1].split("\n* ")[0]
+    named = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", part)} - {"XMLHttpRequest"}
+    assert named == wrapped
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
