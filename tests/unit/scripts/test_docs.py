@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,7 +12,10 @@ import collector.metrics
 import core.metrics
 from collector.app import create_app
 from collector.config import CollectorConfig
+from collector.streams.registry import STREAMS
+from core.alert_settings import ALERT_KINDS
 from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
+from incidents.audit import AuditAction
 from scripts import reference
 from ufse.signals.registry import SIGNALS
 
@@ -108,6 +112,23 @@ def test_every_endpoint_is_described_and_the_other_way_round(tmp_path: Path) -> 
     assert described_endpoints() == served_endpoints(tmp_path), (
         "docs/http-api.md has a heading for each: ### `GET /v1/status`"
     )
+
+
+def test_every_stream_is_named_with_its_largest_body() -> None:
+    rows = re.findall(r"^\| \[`(\w+)`\]\(.*\| (\d+) MiB \|$", text("docs/streams.md"), re.M)
+    assert {name: int(size) for name, size in rows} == {stream.name: stream.max_bytes >> 20 for stream in STREAMS}
+
+
+def test_every_action_of_the_audit_log_is_described() -> None:
+    part = text("docs/review.md").split("## The audit log")[1].split("\n## ")[0]
+    column = "".join(re.findall(r"^(\| `[^|]*\|)", part, re.M))
+    history = {"incident.STATUS", "incident.note"}
+    assert set(re.findall(r"`([\w.]+)`", column)) == set(get_args(AuditAction)) | history
+
+
+def test_every_kind_of_alert_is_described() -> None:
+    part = text("docs/alerts.md").split("## What people are alerted of")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)`", part, re.M)) == ALERT_KINDS
 
 
 def test_the_contract_states_every_signal() -> None:
