@@ -49,6 +49,16 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
+def test_every_option_of_a_command_that_is_named_exists(page: Path) -> None:
+    parts = re.split(r"^##+ `(furrow [\w -]+)`$", text("docs/commands.md"), flags=re.M)
+    known = {name: set(re.findall(r"--[a-z][\w-]+", part)) for name, part in zip(parts[1::2], parts[2::2], strict=True)}
+    for line in re.findall(r"(?:`|bin/|^)(furrow [a-z][^`\n|]*)", page.read_text(), re.M):
+        called = next((name for name in sorted(known, key=len, reverse=True) if f"{line} ".startswith(f"{name} ")), "")
+        options = set(re.findall(r"(?<= )--[a-z][\w-]+", line.partition(" #")[0]))
+        assert options <= known.get(called, set()) | {"--help"}, line
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = set(re.findall(r"`(FURROW_\w+)`", reference.render_settings_table()))
     options = set(re.findall(r"env var: (FURROW_\w+)", text("docs/commands.md")))
