@@ -206,10 +206,10 @@ var init_control = __esm({
     selectorOf = (element, tagName) => {
       let around = element.parentElement;
       while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-      const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
+      const place = around ? (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " " : "";
       const type = element.getAttribute("type");
       const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
-      return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+      return place + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
     };
     labelOf = (element) => {
       const attribute = (name) => shorten(element.getAttribute(name) ?? "", 80 /* LABEL_LENGTH */);
@@ -227,7 +227,7 @@ var init_control = __esm({
           text += " ";
         }
       };
-      if (element) read2(element);
+      if (element && !element.matches(":read-write")) read2(element);
       return shorten(text, 80 /* LABEL_LENGTH */);
     };
     shorten = (text, length) => {
@@ -542,7 +542,7 @@ var init_errors = __esm({
       const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
       record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || void 0, thirdParty, element }, { cause }, true);
     };
-    withoutQuery = (source) => source.replace(/[?#][^:]*/, "").slice(0, 512);
+    withoutQuery = (source) => source.replace(/[?#].*?(?=:\d+:\d+$|$)/, "").slice(0, 512);
     isOwnSource = (source) => {
       try {
         const url = new URL(source, location.href);
@@ -571,9 +571,9 @@ var init_errors = __esm({
       });
     };
     reportFile = (element) => {
-      const source = [element.src, element.href].find((address2) => address2 && typeof address2 === "string");
+      const source = element.src ?? element.href;
       const name = tagOf(element);
-      if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
+      if (/^[^[du]/.test(source) && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
     };
   }
 });
@@ -1343,7 +1343,7 @@ var init_furrow = __esm({
       }
     };
     furrow = { version: "furrow-browser/0.1.0" };
-    for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name]) });
+    for (const name in calls) furrow[name] = safely(calls[name]);
   }
 });
 

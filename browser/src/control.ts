@@ -81,10 +81,10 @@ const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
 const selectorOf = (element: Element, tagName: string): string => {
   let around = element.parentElement;
   while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-  const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
+  const place = around ? (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " " : "";
   const type = element.getAttribute("type");
   const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
-  return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+  return place + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
 };
 
 const labelOf = (element: Element): string => {
@@ -113,7 +113,8 @@ export const textOf = (element: Element | null | undefined): string => {
       text += " ";
     }
   };
-  if (element) read(element);
+  // What is within an editor of text was typed, also a link.
+  if (element && !element.matches(":read-write")) read(element);
   return shorten(text, Limit.LABEL_LENGTH);
 };
 

@@ -28,7 +28,8 @@ const report = (errorType: string, message: unknown, frame: string, cause: strin
   record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || undefined, thirdParty, element }, { cause }, true);
 };
 
-const withoutQuery = (source: string): string => source.replace(/[?#][^:]*/, "").slice(0, 512);
+/** Without query and fragment, which may hold colons, too; a `:line:column` at the end stays. */
+const withoutQuery = (source: string): string => source.replace(/[?#].*?(?=:\d+:\d+$|$)/, "").slice(0, 512);
 
 const isOwnSource = (source: string): boolean => {
   try {
@@ -63,8 +64,8 @@ export const startErrors = (): void => {
 };
 
 const reportFile = (element: Element): void => {
-  // An image within a drawing has an object here.
-  const source = [(element as HTMLImageElement).src, (element as HTMLLinkElement).href].find((address: unknown) => address && typeof address === "string");
+  const source = (element as HTMLImageElement).src ?? (element as HTMLLinkElement).href;
   const name = tagOf(element);
-  if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", undefined, source, name);
+  // Not `undefined`, not the `[object …]` of an image within a drawing, and not `data:`, which is the content itself.
+  if (/^[^[du]/.test(source) && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", undefined, source, name);
 };

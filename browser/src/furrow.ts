@@ -81,4 +81,4 @@ const calls: Omit<Furrow, "version"> = {
 };
 
 export const furrow = { version: VERSION } as Furrow;
-for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name as "stop"]) });
+for (const name in calls) furrow[name as "stop"] = safely(calls[name as "stop"]);

@@ -124,15 +124,16 @@ def test_labels_never_hold_what_was_typed(any_site: Site) -> None:
     any_site.show(
         """<input id=name aria-label="Your name"><textarea id=note placeholder=Note></textarea>
         <div id=editor contenteditable style="min-height:20px;width:300px"></div>
+        <div contenteditable><a id=within href="#y">Lovelace</a></div>
         <button id=mixed>Send <span contenteditable>x</span></button><a href="#x" data-furrow-mask id=mail>ada@example.org</a>
         <button id=icon aria-label=Close>×</button><button id=by aria-labelledby="t"></button><p id=t>Title of it</p>""",
     )
     for selector in ("#name", "#note", "#editor", "#mixed span"):
         any_site.click(selector)
         ActionChains(any_site.browser).send_keys("Lovelace").perform()
-    for selector in ("#name", "#mixed", "#mail", "#icon", "#by"):
+    for selector in ("#name", "#mixed", "#mail", "#icon", "#by", "#within"):
         any_site.click(selector)
-    clicks = any_site.sent("click", 9)
+    clicks = any_site.sent("click", 10)
     labels = {click["target"]["id"]: click["target"].get("label") for click in clicks if "id" in click["target"]}
     assert "Lovelace" not in str(any_site.intake.batches)
     assert (labels["name"], labels["icon"], labels["by"], labels["mail"]) == ("Your name", "Close", "Title of it", None)

@@ -170,7 +170,8 @@ def test_a_click_that_a_script_makes_passes_its_cause_on(site: Site) -> None:
 def test_errors_of_scripts_and_promises(any_site: Site) -> None:
     any_site.api("/lib/shop.js", body="function pay() { null.total; }", kind="text/javascript")
     any_site.show(
-        "<script src='/lib/shop.js?v=3'></script><button id=throws>T</button><button id=rejects>R</button><button id=odd>O</button>",
+        "<script src='/lib/shop.js?v=3&at=10:30&to=https://x/?key=hush'></script><button id=throws>T</button>"
+        "<button id=rejects>R</button><button id=odd>O</button>",
         """throws.onclick = () => pay();
         rejects.onclick = async () => { await null; throw new Error("order 1234567 of ada@example.org"); };
         odd.onclick = () => Promise.reject({card: "4111"});""",
@@ -193,7 +194,7 @@ def test_errors_of_scripts_and_promises(any_site: Site) -> None:
 
 def test_files_that_do_not_load_and_foreign_errors(any_site: Site) -> None:
     any_site.show(
-        "<script src=/gone.js></script><link rel=stylesheet href=/gone.css><img src=/gone.png>",
+        "<script src=/gone.js></script><link rel=stylesheet href=/gone.css><img src=/gone.png><img src=data:image/png,hush>",
         """setTimeout(() => { throw new Error("own") });
         dispatchEvent(new ErrorEvent("error", {message: "Script error."}));
         dispatchEvent(new ErrorEvent("error", {message: "of an extension", filename: "chrome-extension://abc/x.js", lineno: 1}));
@@ -201,9 +202,12 @@ def test_files_that_do_not_load_and_foreign_errors(any_site: Site) -> None:
     )
     time.sleep(0.4)
     errors = any_site.sent("error", 6)
-    files = {error["metadata"]["element"]: error for error in errors if error["metadata"]["errorType"] == "resource"}
+    files = {error["metadata"]["element"]: error for error in errors if "element" in error["metadata"]}
+    assert {file["metadata"]["errorType"] for file in files.values()} == {"resource"}
     assert set(files) == {"script", "link", "img"}
     assert files["script"]["metadata"]["source"].endswith("/gone.js")
+    assert files["img"]["metadata"]["source"].endswith("/gone.png")
+    assert "hush" not in str(any_site.intake.batches)
     foreign = {error["metadata"]["message"] for error in errors if error["metadata"]["thirdParty"]}
     assert foreign == {"Script error.", "of an extension"}
     assert len([error for error in errors if error["metadata"]["message"] == "in a loop"]) == 20

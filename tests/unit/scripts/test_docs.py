@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,7 +12,10 @@ import collector.metrics
 import core.metrics
 from collector.app import create_app
 from collector.config import CollectorConfig
+from collector.streams.registry import STREAMS
+from core.alert_settings import ALERT_KINDS
 from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
+from incidents.audit import AuditAction
 from scripts import reference
 from ufse.signals.registry import SIGNALS
 
@@ -19,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Pages for users speak of what runs now; the changelog speaks of the past.
 USER_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
+WRAPPED = re.compile(r"""^\s+wrap(?:<[^(]*>)?\([^,]+, (?:"([\w ]+)"|(kind \+ "State"))""", re.M)
+"""The functions of the page that a call of `wrap` in the browser's script changes: their names, or those of `STATES`."""
+STATES = ("pushState", "replaceState")
 
 
 def text(name: str) -> str:
@@ -39,6 +46,16 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
     known = {heading.split()[1] for heading in re.findall(r"^##+ `(furrow [\w-]+)", text("docs/commands.md"), re.M)}
     named = set(re.findall(r"(?:`|bin/|^)furrow ([a-z][\w-]*)", page.read_text(), re.M))
     assert named <= known
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
+def test_every_option_of_a_command_that_is_named_exists(page: Path) -> None:
+    parts = re.split(r"^##+ `(furrow [\w -]+)`$", text("docs/commands.md"), flags=re.M)
+    known = {name: set(re.findall(r"--[a-z][\w-]+", part)) for name, part in zip(parts[1::2], parts[2::2], strict=True)}
+    for line in re.findall(r"(?:`|bin/|^)(furrow [a-z][^`\n|]*)", page.read_text(), re.M):
+        called = next((name for name in sorted(known, key=len, reverse=True) if f"{line} ".startswith(f"{name} ")), "")
+        options = set(re.findall(r"(?<= )--[a-z][\w-]+", line.partition(" #")[0]))
+        assert options <= known.get(called, set()) | {"--help"}, line
 
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
@@ -71,6 +88,15 @@ def test_the_script_tags_have_the_hash_of_the_bundle() -> None:
     assert reference.update_browser_page(page) == page, "run `make docs`"
 
 
+def test_the_functions_that_the_script_wraps_are_named() -> None:
+    calls = [call for file in (ROOT / "browser/src").glob("*.ts") for call in WRAPPED.findall(file.read_text())]
+    wrapped = {name for quoted, made in calls for name in (quoted.split() if quoted else STATES)}
+    assert wrapped >= {"fetch", "send", "attachShadow", "alert", "writeText"}
+    part = text("docs/browser.md").split("**Changed functions**")[1].split("\n* ")[0]
+    named = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", part)} - {"XMLHttpRequest"}
+    assert named == wrapped
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^(\w+):", text("Makefile"), re.M))
@@ -96,6 +122,23 @@ def test_every_endpoint_is_described_and_the_other_way_round(tmp_path: Path) -> 
     assert described_endpoints() == served_endpoints(tmp_path), (
         "docs/http-api.md has a heading for each: ### `GET /v1/status`"
     )
+
+
+def test_every_stream_is_named_with_its_largest_body() -> None:
+    rows = re.findall(r"^\| \[`(\w+)`\]\(.*\| (\d+) MiB \|$", text("docs/streams.md"), re.M)
+    assert {name: int(size) for name, size in rows} == {stream.name: stream.max_bytes >> 20 for stream in STREAMS}
+
+
+def test_every_action_of_the_audit_log_is_described() -> None:
+    part = text("docs/review.md").split("## The audit log")[1].split("\n## ")[0]
+    column = "".join(re.findall(r"^(\| `[^|]*\|)", part, re.M))
+    history = {"incident.STATUS", "incident.note"}
+    assert set(re.findall(r"`([\w.]+)`", column)) == set(get_args(AuditAction)) | history
+
+
+def test_every_kind_of_alert_is_described() -> None:
+    part = text("docs/alerts.md").split("## What people are alerted of")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)`", part, re.M)) == ALERT_KINDS
 
 
 def test_the_contract_states_every_signal() -> None:
