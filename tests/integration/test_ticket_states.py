@@ -587,3 +587,66 @@ def test_each_tracker_is_told_the_reason_of_each_regression(jira: FakeJira, line
         assert "came back: 1 session" in body
         assert "told" not in body
         assert "403" not in body
+
+
+# Tickets that moved to another project
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def move(site: FakeGitHub | FakeGitLab, key: str) -> str:
+    """Somebody moves it to another project; its new key."""
+    if isinstance(site, FakeGitLab):
+        return site.move(key, "acme/api")
+    site.projects["acme/api"] = {}
+    site.issues["acme/api#4"] = site.issues.pop(key) | {"project": "acme/api", "number": 4}
+    site.moved[key] = "acme/api#4"
+    return "acme/api#4"
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_ticket_that_moved_is_followed_and_never_filed_again(request: pytest.FixtureRequest, name: str) -> None:
+    site = request.getfixturevalue(name)
+    confirmed("pay")
+    run()
+    read()
+    there = move(site, ticket_of()["key"])
+    issues = len(site.issues)
+    for _ in range(2):
+        sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+        assert read().name == "Completed"
+    assert (status(), in_tracker()["meaning"]) == ("confirmed", "open")
+    finish(site, there)
+    read()
+    assert status() == "resolved"
+    assert last_line()[1].startswith(f"ticket {there} at {name} is closed")
+    again("later")
+    assert run().name == "Completed"
+    read()
+    assert (status(), is_open(site, there), count_comments(site)) == ("regressed", True, 1)
+    # Furrow's own key stays; the link leads to where it is.
+    assert (ticket_of()["state"], ticket_of()["key"]) == ("filed", "acme/shop#1")
+    assert "/acme/api/" in ticket_of()["url"]
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour', checks_left = 1")
+    assert read().name == "Completed"
+    assert (len(site.issues), is_open(site, there), count_comments(site)) == (issues, True, 1)
+
+
+def test_a_ticket_that_moved_out_of_sight_in_gitlab_is_shown_and_never_filed_again(gitlab: FakeGitLab) -> None:
+    confirmed("pay")
+    run()
+    read()
+    there = gitlab.move(ticket_of()["key"], "acme/secret")
+    hidden = gitlab.projects.pop("acme/secret")
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+    assert read().name == "Completed"
+    assert (status(), in_tracker()["meaning"], in_tracker()["resolution"]) == ("confirmed", "unknown", "moved")
+    store().ledger.apply_action(incident_id(), "resolve", "fixed", "eve")
+    again("later")
+    assert run().name == "Degraded"
+    assert "moved to a project that the token's account may not see" in artifact()
+    assert len(gitlab.issues) == 2
+    gitlab.projects["acme/secret"] = hidden
+    sql("UPDATE outbox SET retry_at = now() WHERE retry_at IS NOT NULL")
+    ended = run()
+    assert ended.name == "Completed", artifact()
+    assert (ticket_of()["state"], len(gitlab.issues), len(gitlab.issues[there]["comments"])) == ("filed", 2, 1)
