@@ -130,7 +130,7 @@ class FakeGitLab(FakeForge):
                 if event := body.pop("state_event", None):
                     opened = event == "reopen"
                     issue |= {"open": opened, "closed": None if opened else now(), "updated": now()}
-                    issue["duplicate_of"] = ""
+                    issue |= {"duplicate_of": "", "moved_by": None if opened else "furrow-bot"}
                 if "labels" in body:
                     issue["labels"] = body["labels"].split(",")
                 if "description" in body:
@@ -189,6 +189,7 @@ class FakeGitLab(FakeForge):
             "author": {"id": issue["author"], "username": f"user-{issue['author']}"},
             "updated_at": issue["updated"],
             "closed_at": issue["closed"],
+            "closed_by": {"id": 7, "name": issue["moved_by"], "username": "user-7"} if issue["moved_by"] else None,
             "assignees": [{"id": 9, "name": name, "username": "user-9"} for name in issue["assignees"]],
             "milestone": {"id": 1, "iid": 1, "title": issue["milestone"]} if issue["milestone"] else None,
             "moved_to_id": issue.get("moved_to"),

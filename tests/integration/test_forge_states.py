@@ -217,6 +217,21 @@ def test_reasons_of_github(github: FakeGitHub, reason: str | None, meaning: str)
     assert found.resolution == (reason or "").replace("_", " ")
 
 
+def test_an_event_that_is_not_that_of_the_state_names_nobody(github: FakeGitHub) -> None:
+    """It was opened again between the reading of its state and of its events."""
+    key = add(github)
+    place = {"number": 1, "repository": {"nameWithOwner": "acme/shop"}, "closedAt": CLOSED}
+    event = {"__typename": "ReopenedEvent", "actor": {"login": "bea"}}
+    for nodes in ([event], [None], []):
+        issue = {**place, "state": "CLOSED", "stateReason": "COMPLETED", "timelineItems": {"nodes": nodes}}
+        github.faults = [Fault(is_state, Answer(200, {"data": {"repository": {"i1": issue}}}))]
+        assert [one.moved_by for one in read(github, key)] == [""]
+    github.finish(key)
+    github.person = "cy"
+    github.finish(key)
+    assert [one.moved_by for one in read(github, key)] == ["cy"]
+
+
 def test_an_issue_that_was_transferred_is_read_where_it_is(github: FakeGitHub) -> None:
     add(github, 2)
     github.projects["acme/api"] = {}

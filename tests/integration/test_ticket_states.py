@@ -169,6 +169,49 @@ def test_done_resolves_and_the_record_says_what_was_seen(site: Any) -> None:
     assert "incidents resolved by their tickets | 1" in artifact()
 
 
+def test_the_history_says_who_closed_the_ticket_and_opened_it_again(site: Any) -> None:
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    site.person = "Bea\u202e <bea@example.test>\n" + "x" * 300
+    finish(site, key)
+    read()
+    actor, reason = last_line()
+    told = "" if isinstance(site, FakeJira) else f"; closed by Bea <[email]> {'x' * 65}…"
+    assert (actor, reason.partition("assigned to nobody")[2]) == (site.name, told)
+    # The same again by somebody else is no change, and neither is an account that is gone.
+    lines = len(incident(store())["history"])
+    site.person = None
+    finish(site, key, at=datetime.now(UTC))
+    site.age()
+    read()
+    site.person = "cy"
+    site.reopen(key)
+    read()
+    assert status() == "confirmed"
+    opened = "; opened again by cy" if isinstance(site, FakeGitHub) else ""
+    assert last_line()[1].partition("assigned to nobody")[2] == opened
+    assert [entry["to"] for entry in incident(store())["history"]][lines:] == ["confirmed"]
+
+
+def test_who_closed_a_ticket_of_linear_is_in_the_line_of_that_time(linear: FakeLinear) -> None:
+    confirmed("bot", "old", "other", "odd")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("bot", "old", "other", "odd")}
+    linear.person = None
+    finish(linear, keys["bot"])
+    linear.person = "bea"
+    for name in ("old", "other", "odd"):
+        finish(linear, keys[name])
+    lines = {name: linear.by_key(key)["history"]["nodes"][0] for name, key in keys.items()}
+    lines["old"]["createdAt"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    lines["other"]["toState"] = None
+    lines["odd"]["createdAt"] = "2024-02-01T09:30:00"
+    read()
+    told = {name: last_line(name)[1].partition("assigned to nobody")[2] for name in keys}
+    assert told == {"bot": "; closed by GitHub", "old": "", "other": "", "odd": ""}
+
+
 def test_the_same_state_read_again_changes_nothing(site: Any) -> None:
     confirmed("pay")
     run()

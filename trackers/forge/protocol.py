@@ -66,7 +66,8 @@ class IssueState:
     """What people did to an issue. Texts are the forge's, as they came.
 
     ``reason``: why it is closed: ``completed``, ``not planned``, ``duplicate``, ``moved``, another word of the forge, or '' if
-    the forge does not say. ``duplicate_of``: key of the issue that it duplicates. ``notes``: comments on it.
+    the forge does not say. ``duplicate_of``: key of the issue that it duplicates. ``notes``: comments on it. ``moved_by``: who
+    closed it, or opened it again; '' if the forge does not say.
     """
 
     path: str
@@ -80,6 +81,7 @@ class IssueState:
     milestone: str = ""
     duplicate_of: str = ""
     notes: int | None = None
+    moved_by: str = ""
 
     @property
     def key(self) -> str:

@@ -17,6 +17,7 @@ from trackers.forge.protocol import ForgeApi, IssueState, MovedOutOfSight, parse
 from trackers.forge.text import make_identity, read_identity
 from trackers.gate import AccessRefused
 from trackers.http_errors import to_safe_line
+from trackers.people import to_person_name
 from trackers.protocol import PartlyRead, TicketReference
 from trackers.rest import MissingResource, MovedResource, RefusedAccess
 
@@ -154,6 +155,7 @@ def _build_reading(ticket: TicketReference, state: IssueState) -> TicketReading:
         duplicate_of="" if state.is_open else _line(state.duplicate_of),
         since=None if state.is_open else parse_time(state.closed_at),
         labels=() if state.is_open else tuple(map(_line, state.labels[:_MOST_LABELS])),
+        moved_by=to_person_name(state.moved_by),
     )
 
 
