@@ -33,7 +33,8 @@ class TicketReading:
 
     ``category``: kind of the state in the tracker's own terms. ``since``: when it was closed, None if unknown or open.
     ``duplicate_of``: key of the ticket that it duplicates. ``comments``: how many, None if unknown. ``versions``: in which
-    it is fixed. ``labels``: of a closed ticket, where labels say why it is closed.
+    it is fixed. ``labels``: of a closed ticket, where labels say why it is closed. ``moved_by``: who closed it, or opened it
+    again; '' if the tracker does not say.
     """
 
     incident_id: str
@@ -47,6 +48,7 @@ class TicketReading:
     duplicate_of: str = ""
     since: datetime | None = None
     labels: tuple[str, ...] = ()
+    moved_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,12 @@ def describe_ticket_state(
         parts.append(f"duplicate of {duplicate_of}")
     parts.append(f"assigned to {assignee}" if assignee else "assigned to nobody")
     return ", ".join(parts)
+
+
+def describe_mover(reading: TicketReading) -> str:
+    """Who brought the ticket to where it stands, as the end of a sentence; '' if the tracker does not say."""
+    did = "opened again" if reading.category == "open" else "closed"
+    return f"; {did} by {reading.moved_by}" if reading.moved_by else ""
 
 
 def _fold(name: str) -> str:

@@ -119,7 +119,10 @@ def forget_near_misses() -> int:
 
 @task(name="forget alerts", **POLICY)
 def forget_alerts() -> int:
-    """Delete the alerts that were sent, or snoozed, more than `alert_outbox.KEPT_DAYS` ago. Returns how many."""
+    """Delete the alerts that were sent, or snoozed, more than `alert_outbox.KEPT_DAYS` ago, and the snoozes that ended before.
+
+    Returns how many alerts.
+    """
     store = connections.incident_store()
     return 0 if isinstance(store, LogIncidentStore) else store.alert_outbox.forget_alerts(alert_outbox.KEPT_DAYS)
 

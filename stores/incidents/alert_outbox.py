@@ -30,7 +30,7 @@ _SEND_S: Final = 60
 _BATCH: Final = 500
 _CHANGEABLE_DAYS: Final = 14
 KEPT_DAYS: Final = 90
-"""Days for which an alert is kept that was sent, or that nobody wanted to have."""
+"""Days for which an alert is kept that was sent, or that nobody wanted to have, and a snooze after its end."""
 _FORGET_BATCH: Final = 5_000
 """Rows that one transaction forgets."""
 _MESSAGES: Final = UUID("0f1d9b5e-7f0c-4f57-9a35-6e0d2b6a4c11")
@@ -153,6 +153,11 @@ _FORGET_ALERTS = text("""
     DELETE FROM alerts WHERE alert_id IN (
         SELECT alert_id FROM alerts WHERE state IN ('sent', 'snoozed') AND created_at < now() - make_interval(days => :days)
             AND coalesce(sent_at, created_at) < now() - make_interval(days => :days) ORDER BY created_at LIMIT :number)
+""")
+_FORGET_SNOOZES = text("""
+    DELETE FROM alert_snoozes WHERE incident_id IN (
+        SELECT incident_id FROM alert_snoozes WHERE until_at < now() - make_interval(days => :days)
+        ORDER BY until_at LIMIT :number FOR UPDATE SKIP LOCKED)
 """)
 
 
@@ -305,11 +310,13 @@ class AlertOutbox:
             return [ListedAlert(*row) for row in connection.execute(_LIST, values)]
 
     def forget_alerts(self, days: int) -> int:
-        """Delete the alerts that were sent, or snoozed, more than ``days`` days ago. Returns how many.
+        """Delete the alerts that were sent, or snoozed, more than ``days`` days ago, and the snoozes that ended before. Returns
+        how many alerts.
 
         What waits for a channel stays. Each transaction deletes at most 5,000 rows.
         """
         self._delete_all(_FORGET_OCCASIONS, days)
+        self._delete_all(_FORGET_SNOOZES, days)
         return self._delete_all(_FORGET_ALERTS, days)
 
     def _delete_all(self, statement: sa.TextClause, days: int) -> int:

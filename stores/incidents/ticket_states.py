@@ -21,6 +21,7 @@ from incidents.ticket_reading import (
     TicketReading,
     choose_fix,
     decide_effect,
+    describe_mover,
     describe_ticket_state,
 )
 from stores.incidents import incident_merge, incident_record, incident_resolution, incident_settle, releases
@@ -214,8 +215,9 @@ def _has_other_versions(ticket: "sa.Row[Any]", reading: TicketReading) -> bool:
 
 
 def _build_shown(reading: TicketReading, meaning: Meaning) -> dict[str, object]:
-    """The reading as it is stored and compared; labels count by what they mean."""
-    shown = {name: value for name, value in asdict(reading).items() if name not in ("incident_id", "labels")}
+    """The reading as it is stored and compared; labels count by what they mean, and who moved it is told in the history."""
+    left_out = ("incident_id", "labels", "moved_by")
+    shown = {name: value for name, value in asdict(reading).items() if name not in left_out}
     since = reading.since.isoformat() if reading.since else None
     return {**shown, "versions": list(reading.versions), "since": since, "meaning": meaning}
 
@@ -232,7 +234,7 @@ def _describe_change(tracker: str, reading: TicketReading) -> str:
     state = describe_ticket_state(
         reading.status, reading.resolution, reading.versions, reading.duplicate_of, reading.assignee
     )
-    return f"ticket {reading.key} at {tracker} is {state}"
+    return f"ticket {reading.key} at {tracker} is {state}{describe_mover(reading)}"
 
 
 def _act(

@@ -22,7 +22,8 @@ def now() -> str:
 
 
 class FakeForge(Fake):
-    """Issues by key (``acme/shop#1``). ``lag``: so many lists do not show an issue that is new."""
+    """Issues by key (``acme/shop#1``). ``lag``: so many lists do not show an issue that is new. ``person``: who closes and
+    opens issues; None: an account that is gone."""
 
     def __init__(self, project: str = "acme/shop", lag: int = 0) -> None:
         super().__init__()
@@ -31,6 +32,7 @@ class FakeForge(Fake):
         self.issues: dict[str, dict[str, Any]] = {}
         self.deleted: dict[str, dict[str, Any]] = {}
         self.may_label = True
+        self.person: str | None = "bea"
 
     def add(self, title: str = "somebody else's", body: str = "", labels: tuple[str, ...] = (), **more: Any) -> Any:
         """An issue that somebody made by hand, visible at once."""
@@ -41,18 +43,20 @@ class FakeForge(Fake):
         issue = {
             "project": project, "number": number, "title": title, "body": body, "labels": labels, "author": author,
             "open": True, "updated": now(), "closed": None, "reason": None, "comments": [], "unseen": self.lag,
-            "assignees": [], "milestone": None, "duplicate_of": "",
+            "assignees": [], "milestone": None, "duplicate_of": "", "moved_by": None,
         }  # fmt: skip
         self.issues[f"{project}#{number}"] = issue
         return issue
 
     def finish(self, key: str, closed: str = "2024-02-01T09:30:00Z", **changes: Any) -> None:
         """Somebody closes it; ``changes``: ``reason`` (GitHub), ``milestone``, ``duplicate_of`` (key)."""
-        self.issues[key] |= {"open": False, "closed": closed, "reason": "completed", "updated": now(), **changes}
+        done = {"open": False, "closed": closed, "reason": "completed", "updated": now(), "moved_by": self.person}
+        self.issues[key] |= done | changes
 
     def reopen(self, key: str) -> None:
         """Somebody opens it again."""
-        self.issues[key] |= {"open": True, "closed": None, "reason": "reopened", "duplicate_of": "", "updated": now()}
+        again = {"open": True, "closed": None, "reason": "reopened", "duplicate_of": "", "moved_by": self.person}
+        self.issues[key] |= again | {"updated": now()}
 
     def duplicate(self, key: str, original: str) -> None:
         """Somebody closes it as a duplicate."""

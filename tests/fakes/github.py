@@ -146,6 +146,7 @@ class FakeGitHub(FakeForge):
                     is_open = body.pop("state") == "open"
                     issue |= {"open": is_open, "reason": reason or ("reopened" if is_open else "completed")}
                     issue |= {"closed": None if is_open else now(), "updated": now(), "duplicate_of": ""}
+                    issue["moved_by"] = "furrow-bot"
                 issue |= body
                 return Answer(200, self.shown(issue))
             case "GET", ["comments"]:
@@ -217,5 +218,12 @@ def _state(issue: dict[str, Any]) -> dict[str, Any]:
         "comments": {"totalCount": len(issue["comments"])},
         "assignees": {"nodes": [{"login": login} for login in issue["assignees"]]},
         "labels": {"nodes": [{"name": label} for label in issue["labels"]]},
+        "timelineItems": {"nodes": [_event(issue)] if issue["reason"] else []},
         "duplicateOf": {"number": int(number), "repository": {"nameWithOwner": path}} if path else None,
     }
+
+
+def _event(issue: dict[str, Any]) -> dict[str, Any]:
+    """That it was closed or opened again."""
+    actor = {"__typename": "User", "login": issue["moved_by"]} if issue["moved_by"] else None
+    return {"__typename": "ReopenedEvent" if issue["open"] else "ClosedEvent", "actor": actor}

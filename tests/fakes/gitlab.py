@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from tests.fakes.contract import find_violations
+from graphql import GraphQLSchema, build_schema, graphql_sync
+
+from tests.fakes.contract import CONTRACTS, find_violations
 from tests.fakes.forge import FakeForge, now, plenty
 from tests.fakes.server import Answer, Request
 
@@ -14,6 +17,11 @@ CONTRACT = "gitlab-issues"
 # As GitLab looks for them: lines of a slash and a word, outside of code.
 _CODE = re.compile(r"^```.+?\n```$", re.MULTILINE | re.DOTALL)
 _ACTION = re.compile(r"^/(\w+)", re.MULTILINE)
+
+
+@cache
+def schema() -> GraphQLSchema:
+    return build_schema((CONTRACTS / "gitlab.graphql").read_text(encoding="utf-8"))
 
 
 def is_create(request: Request) -> bool:
@@ -43,11 +51,23 @@ class FakeGitLab(FakeForge):
     def url(self) -> str:
         return self.address
 
+    def move(self, key: str, project: str) -> str:
+        """Somebody moves it: a new issue has all that it had, and it is closed itself. Returns the new key."""
+        self.projects.setdefault(project, {})
+        old = self.issues[key]
+        made = self.make(project, old["title"], old["body"], list(old["labels"]), author=old["author"])
+        made |= {name: old[name] for name in ("assignees", "open", "closed")} | {"comments": list(old["comments"])}
+        self.finish(key, closed=now())
+        old["moved_to"] = self.issue_id(made)
+        return f"{project}#{made['number']}"
+
     def handle(self, request: Request) -> Answer:
         answer = self._answer(request)
         return replace(answer, headers={**plenty("RateLimit-"), **answer.headers})
 
     def _answer(self, request: Request) -> Answer:
+        if request.path == "/api/graphql" and request.method == "POST":
+            return self._graph(request)
         if request.headers.get("private-token") != TOKEN:
             return Answer(401, {"message": "401 Unauthorized"})
         self.violations += find_violations(CONTRACT, request, request.path)
@@ -61,6 +81,14 @@ class FakeGitLab(FakeForge):
                     return Answer(404, {"message": "404 Project Not Found"})
                 return self._in_project(project, rest, request)
         return Answer(404, {"error": "404 Not Found"})
+
+    def _graph(self, request: Request) -> Answer:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Answer(401, {"errors": [{"message": "Invalid token"}]})
+        body = request.json
+        done = graphql_sync(schema(), body["query"], _Root(self), variable_values=body["variables"])
+        self.violations += [error.message for error in done.errors or ()]
+        return Answer(200, {"data": done.data})
 
     def _in_project(self, project: str, rest: list[str], request: Request) -> Answer:
         match request.method, rest:
@@ -102,7 +130,7 @@ class FakeGitLab(FakeForge):
                 if event := body.pop("state_event", None):
                     opened = event == "reopen"
                     issue |= {"open": opened, "closed": None if opened else now(), "updated": now()}
-                    issue["duplicate_of"] = ""
+                    issue |= {"duplicate_of": "", "moved_by": None if opened else "furrow-bot"}
                 if "labels" in body:
                     issue["labels"] = body["labels"].split(",")
                 if "description" in body:
@@ -140,6 +168,10 @@ class FakeGitLab(FakeForge):
     def project_id(self, project: str) -> int:
         return self.ids.setdefault(project, len(self.ids) + 1)
 
+    def issue_id(self, issue: dict[str, Any]) -> int:
+        """What no other issue of the site has."""
+        return 1_000 * self.project_id(issue["project"]) + int(issue["number"])
+
     def api_url(self, key: str) -> str | None:
         project, _, number = key.rpartition("#")
         return f"{self.url}/api/v4/projects/{self.project_id(project)}/issues/{number}" if key else None
@@ -147,7 +179,7 @@ class FakeGitLab(FakeForge):
     def shown(self, issue: dict[str, Any]) -> dict[str, Any]:
         key = f"{issue['project']}#{issue['number']}"
         return {
-            "id": 1_000 + issue["number"],
+            "id": self.issue_id(issue),
             "iid": issue["number"],
             "project_id": self.project_id(issue["project"]),
             "title": issue["title"],
@@ -157,6 +189,7 @@ class FakeGitLab(FakeForge):
             "author": {"id": issue["author"], "username": f"user-{issue['author']}"},
             "updated_at": issue["updated"],
             "closed_at": issue["closed"],
+            "closed_by": {"id": 7, "name": issue["moved_by"], "username": "user-7"} if issue["moved_by"] else None,
             "assignees": [{"id": 9, "name": name, "username": "user-9"} for name in issue["assignees"]],
             "milestone": {"id": 1, "iid": 1, "title": issue["milestone"]} if issue["milestone"] else None,
             "moved_to_id": issue.get("moved_to"),
@@ -165,3 +198,18 @@ class FakeGitLab(FakeForge):
             "references": {"short": f"#{issue['number']}", "full": f"{issue['project']}#{issue['number']}"},
             "web_url": f"https://elsewhere.test/{issue['project']}/-/issues/{issue['number']}",
         }
+
+
+class _Root:
+    """Queries; arguments are named as in the schema."""
+
+    def __init__(self, fake: FakeGitLab) -> None:
+        self._fake = fake
+
+    def issue(self, _info: Any, id: str) -> Any:
+        """An issue that is not there, and one that the account may not see, are None."""
+        fake = self._fake
+        for found in fake.issues.values():
+            if id == f"gid://gitlab/Issue/{fake.issue_id(found)}" and found["project"] in fake.projects:
+                return {"id": id, "iid": str(found["number"]), "projectId": fake.project_id(found["project"])}
+        return None

@@ -67,6 +67,7 @@ class FakeLinear(Fake):
         ]  # fmt: skip
         self.states = {state["type"]: state for state in states}
         self.labels: list[dict[str, Any]] = []
+        self.person: str | None = "bea"
 
     @property
     def url(self) -> str:
@@ -78,18 +79,18 @@ class FakeLinear(Fake):
     def finish(self, key: str) -> None:
         """Somebody sets it to done."""
         self.by_key(key).update(state=self.states["completed"], completedAt="2024-02-01T09:30:00.000Z")
-        self._touch(key)
+        self._note(key, "2024-02-01T09:30:00.000Z")
 
     def close_at(self, key: str, type_: str, closed: str) -> None:
         """Somebody closes it at that time (ISO 8601)."""
         at = "completedAt" if type_ == "completed" else "canceledAt"
         self.by_key(key).update({"state": self.states[type_], at: closed})
-        self._touch(key)
+        self._note(key, closed)
 
     def reopen(self, key: str) -> None:
         """Somebody opens it again."""
         self.by_key(key).update(state=self.states["started"], completedAt=None, canceledAt=None)
-        self._touch(key)
+        self._note(key, datetime.now(UTC).isoformat())
 
     def duplicate(self, key: str, original: str) -> None:
         """Somebody closes it as a duplicate."""
@@ -106,6 +107,13 @@ class FakeLinear(Fake):
         """A day goes by for every issue."""
         for issue in self.issues.values():
             issue["touched"] -= 86_400
+
+    def _note(self, key: str, at: str) -> None:
+        """A line in its history, newest first, by ``person`` or an integration."""
+        who = {"actor": {"displayName": self.person} if self.person else None, "botActor": {"name": "GitHub"}}
+        issue = self.by_key(key)
+        issue["history"]["nodes"].insert(0, {"createdAt": at, "toState": issue["state"], **who})
+        self._touch(key)
 
     def _touch(self, key: str) -> None:
         self.by_key(key)["touched"] = time.monotonic()
@@ -222,6 +230,7 @@ class _Root:
             "canceledAt": None,
             "assignee": None,
             "relations": {"nodes": []},
+            "history": {"nodes": []},
             "touched": time.monotonic(),
         }
         self.fake.issues[id_] = issue

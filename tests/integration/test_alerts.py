@@ -850,6 +850,24 @@ def test_old_alerts_are_forgotten_and_never_told_again(
     assert incident_id("old-0") not in hook.texts[1]
 
 
+def test_snoozes_that_ended_long_ago_are_forgotten(
+    store: IncidentStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.incidents.alert_outbox._FORGET_BATCH", 2)
+    ended = {confirm(store, f"ended-{number}"): now() - 91 * 24 * HOUR for number in range(3)}
+    recent, running = confirm(store, "recent"), confirm(store, "running")
+    for id_, until in {**ended, recent: now() - 89 * 24 * HOUR, running: now() + HOUR}.items():
+        store.alert_outbox.snooze_incident(id_, until, "eve")
+    with psycopg.connect(postgres_url) as connection:
+        # When somebody said so does not count: a snooze may be longer than what is kept.
+        connection.execute("UPDATE alert_snoozes SET at = now() - interval '200 days'")
+    assert retention(return_state=True).name == "Completed"
+    with psycopg.connect(postgres_url) as connection:
+        left = {row[0] for row in connection.execute("SELECT incident_id FROM alert_snoozes").fetchall()}
+    assert left == {recent, running}
+    assert [snooze.incident_id for snooze in store.alert_outbox.list_snoozes()] == [running]
+
+
 @pytest.mark.parametrize("name", ["_OF_MESSAGES", "_LIST", "_FORGET_ALERTS"])
 def test_many_alerts_are_read_by_an_index(store: IncidentStore, name: str) -> None:
     id_ = confirm(store)

@@ -217,6 +217,21 @@ def test_reasons_of_github(github: FakeGitHub, reason: str | None, meaning: str)
     assert found.resolution == (reason or "").replace("_", " ")
 
 
+def test_an_event_that_is_not_that_of_the_state_names_nobody(github: FakeGitHub) -> None:
+    """It was opened again between the reading of its state and of its events."""
+    key = add(github)
+    place = {"number": 1, "repository": {"nameWithOwner": "acme/shop"}, "closedAt": CLOSED}
+    event = {"__typename": "ReopenedEvent", "actor": {"login": "bea"}}
+    for nodes in ([event], [None], []):
+        issue = {**place, "state": "CLOSED", "stateReason": "COMPLETED", "timelineItems": {"nodes": nodes}}
+        github.faults = [Fault(is_state, Answer(200, {"data": {"repository": {"i1": issue}}}))]
+        assert [one.moved_by for one in read(github, key)] == [""]
+    github.finish(key)
+    github.person = "cy"
+    github.finish(key)
+    assert [one.moved_by for one in read(github, key)] == ["cy"]
+
+
 def test_an_issue_that_was_transferred_is_read_where_it_is(github: FakeGitHub) -> None:
     add(github, 2)
     github.projects["acme/api"] = {}
@@ -322,14 +337,86 @@ def test_a_duplicate_of_an_issue_that_furrow_may_not_see_keeps_no_other_unread(g
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_issue_that_moved_is_in_no_state_that_furrow_knows(gitlab: FakeGitLab) -> None:
-    key = add(gitlab)
-    gitlab.finish(key)
-    gitlab.issues[key]["moved_to"] = 93
-    (found,) = read(gitlab, key)
-    assert (found.status, found.resolution) == ("closed", "moved")
+def test_an_issue_that_moved_is_read_where_it_is(gitlab: FakeGitLab) -> None:
+    add(gitlab, 2)
+    there = gitlab.move(KEY, "acme/infra/api")
+    (found,) = read(gitlab, KEY)
+    assert (found.incident_id, found.key, found.category) == (f"inc_{KEY}", there, "open")
+    # What changes there is read, also when nothing changes where it was, and the other ticket did not change.
+    for issue in gitlab.issues.values():
+        issue["updated"] = "2024-01-01T00:00:00Z"
+    gitlab.assign(there, "ada")
+    gitlab.finish(there, milestone="v2.5")
+    (found,) = read(gitlab, KEY, "acme/shop#2", within_s=HOUR)
+    assert (found.key, found.assignee, found.versions) == (there, "ada", ("v2.5",))
+    assert find_meaning(found, {}) == "done"
+
+
+def test_an_issue_that_moved_again_and_back_is_read_where_it_is(gitlab: FakeGitLab) -> None:
+    add(gitlab)
+    back = gitlab.move(gitlab.move(KEY, "acme/api"), "acme/shop")
+    gitlab.assign(back, "ada")
+    (found,) = read(gitlab, KEY)
+    assert (found.key, found.assignee, found.category) == (back, "ada", "open")
+
+
+def test_an_issue_that_moved_out_of_sight_is_in_no_state_that_furrow_knows(gitlab: FakeGitLab) -> None:
+    add(gitlab, 2)
+    there = gitlab.move(KEY, "acme/secret")
+    hidden = gitlab.projects.pop("acme/secret")
+    before = DEGRADED.labels("gitlab", "moved_out_of_sight")._value.get()
+    found, other = sorted(read(gitlab, KEY, "acme/shop#2"), key=lambda one: one.key)
+    assert (found.key, found.status, found.resolution) == (KEY, "closed", "moved")
     assert find_meaning(found, {}) == "unknown"
     assert find_meaning(found, {"moved": "wontDo"}) == "wontDo"
+    assert other.category == "open"
+    assert DEGRADED.labels("gitlab", "moved_out_of_sight")._value.get() == before + 1
+    # It is looked for again, and found when it can be seen.
+    gitlab.projects["acme/secret"] = hidden
+    assert [one.key for one in read(gitlab, KEY)] == [there]
+
+
+def test_an_issue_that_moved_and_lost_its_identity_is_not_taken_for_the_ticket(gitlab: FakeGitLab) -> None:
+    add(gitlab)
+    there = gitlab.move(KEY, "acme/api")
+    gitlab.issues[there]["body"] = "<!-- furrow-another -->\n"
+    (found,) = read(gitlab, KEY)
+    assert (found.key, found.resolution) == (KEY, "moved")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            Answer(200, {"errors": [{"message": "Field 'issue' doesn't exist on type 'Query'"}]}),
+            "doesn't exist on type",
+        ),
+        (
+            Answer(200, {"data": {"issue": {"id": "gid://gitlab/Issue/7", "iid": "7", "projectId": 7}}}),
+            "another issue than the one to which acme/shop#1 moved",
+        ),
+        (Answer(502, {}), "502"),
+    ],
+)
+def test_where_the_place_of_an_issue_cannot_be_asked_for_nothing_is_taken_for_read(
+    gitlab: FakeGitLab, answer: Answer, words: str
+) -> None:
+    add(gitlab)
+    there = gitlab.move(KEY, "acme/api")
+    gitlab.faults = [Fault(lambda request: request.path == "/api/graphql", answer)]
+    with pytest.raises(TransientError, match=words):
+        read(gitlab, KEY)
+    assert [one.key for one in read(gitlab, KEY)] == [there]
+
+
+def test_of_many_issues_that_moved_some_are_read(gitlab: FakeGitLab) -> None:
+    add(gitlab, 8)
+    keys = list(gitlab.issues)
+    for key in keys:
+        gitlab.move(key, "acme/api")
+    gitlab.requests.clear()
+    assert len(read(gitlab, *keys)) == 5
+    assert len(gitlab.requests) == 1 + 5 * 4
 
 
 def test_a_duplicate_of_what_cannot_be_seen_is_one_without_a_name(gitlab: FakeGitLab) -> None:

@@ -49,7 +49,8 @@ def test_an_issue_that_was_transferred_is_followed(site: FakeGitHub, tracker: Fo
     site.issues["acme/api#4"] = issue
     site.moved[KEY] = "acme/api#4"
     filed = tracker.report_recurrence(KEY, regressed())
-    assert (filed.key, len(issue["comments"])) == ("acme/api#4", 1)
+    assert (filed.key, len(issue["comments"])) == (KEY, 1)
+    assert filed.url.endswith("/acme/api/issues/4")
 
 
 def test_a_repository_that_was_renamed_is_named(site: FakeGitHub, tracker: ForgeTracker) -> None:

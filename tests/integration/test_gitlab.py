@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from trackers.document import CodeBlock, Paragraph
 from trackers.forge.tracker import ForgeTracker
 from trackers.gate import AccessRefused, RateLimited, use_gate
 from trackers.gitlab import GitLabApi
+from trackers.protocol import Shown
 from trackers.transport import Reach
 
 
@@ -88,6 +90,63 @@ def test_without_links_it_is_closed_all_the_same(site: FakeGitLab, tracker: Forg
     site.faults = [Fault(lambda request: request.path.endswith("/links"), Answer(403, {"message": "403 Forbidden"}))]
     tracker.close_twin("acme/shop#2", KEY, ticket())
     assert not site.issues["acme/shop#2"]["open"]
+
+
+def test_an_issue_that_moved_is_followed(site: FakeGitLab, tracker: ForgeTracker) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    there = site.move(KEY, "acme/infra/api")
+    site.finish(there)
+    filed = tracker.report_recurrence(KEY, regressed())
+    assert (filed.key, filed.url, filed.is_open) == (KEY, f"{site.address}/acme/infra/api/-/issues/1", True)
+    assert tracker.fetch_ticket_state(KEY).kind == "open"
+    tracker.add_note(KEY, "growth", (Paragraph(("more",)),))
+    assert (site.issues[KEY]["open"], site.issues[there]["open"]) == (False, True)
+    assert len(site.issues[there]["comments"]) == 2
+    # What it left behind is no second issue, and nobody files another one.
+    assert tracker.find_twins([ticket()]) == {}
+    assert tracker.file_ticket(ticket(), uuid4()).key == KEY
+    assert [key for key in site.issues if not site.issues[key].get("moved_to")] == [there]
+
+
+def test_an_issue_that_came_back_is_not_closed_as_its_own_duplicate(site: FakeGitLab, tracker: ForgeTracker) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    back = site.move(site.move(KEY, "acme/api"), "acme/shop")
+    assert back == "acme/shop#2"
+    assert tracker.find_twins([ticket()]) == {}
+    # A second issue is one all the same, also when the first is out of sight.
+    site.make("acme/shop", "a replay", site.issues[KEY]["body"], ["furrow"])
+    assert tracker.find_twins([ticket()]) == {ticket().incident_id: ["acme/shop#3"]}
+    hidden = site.projects.pop("acme/api")
+    assert tracker.find_twins([ticket()]) == {ticket().incident_id: [back, "acme/shop#3"]}
+    site.projects["acme/api"] = hidden
+    # Who opens what is left behind again works on that.
+    site.reopen(KEY)
+    assert tracker.report_recurrence(KEY, regressed()).url.endswith("/acme/shop/-/issues/1")
+
+
+def test_an_issue_that_moved_out_of_sight_is_not_taken_for_deleted(site: FakeGitLab, tracker: ForgeTracker) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    there = site.move(KEY, "acme/secret")
+    hidden = site.projects.pop("acme/secret")
+    for write in (
+        lambda: tracker.report_recurrence(KEY, regressed()),
+        lambda: tracker.update_facts(KEY, ticket(), Shown()),
+    ):
+        with pytest.raises(AccessRefused, match="acme/shop#1 moved to a project that the token's account may not see"):
+            write()
+    assert tracker.fetch_ticket_state(KEY).kind == "archived"
+    site.projects["acme/secret"] = hidden
+    assert tracker.report_recurrence(KEY, regressed()).url.endswith("/acme/secret/-/issues/1")
+    assert (len(site.issues), len(site.issues[there]["comments"])) == (2, 1)
+
+
+def test_a_ticket_that_was_deleted_where_it_moved_to_is_not_replaced_by_what_it_left_behind(
+    site: FakeGitLab, tracker: ForgeTracker
+) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    there = site.move(KEY, "acme/api")
+    site.delete(there)
+    assert tracker.file_ticket(replace(ticket(), replaces=there), uuid4()).key == "acme/shop#2"
 
 
 def test_limits_are_waited_for(site: FakeGitLab, tracker: ForgeTracker) -> None:

@@ -169,6 +169,49 @@ def test_done_resolves_and_the_record_says_what_was_seen(site: Any) -> None:
     assert "incidents resolved by their tickets | 1" in artifact()
 
 
+def test_the_history_says_who_closed_the_ticket_and_opened_it_again(site: Any) -> None:
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    site.person = "Bea\u202e <bea@example.test>\n" + "x" * 300
+    finish(site, key)
+    read()
+    actor, reason = last_line()
+    told = "" if isinstance(site, FakeJira) else f"; closed by Bea <[email]> {'x' * 65}…"
+    assert (actor, reason.partition("assigned to nobody")[2]) == (site.name, told)
+    # The same again by somebody else is no change, and neither is an account that is gone.
+    lines = len(incident(store())["history"])
+    site.person = None
+    finish(site, key, at=datetime.now(UTC))
+    site.age()
+    read()
+    site.person = "cy"
+    site.reopen(key)
+    read()
+    assert status() == "confirmed"
+    opened = "; opened again by cy" if isinstance(site, FakeGitHub) else ""
+    assert last_line()[1].partition("assigned to nobody")[2] == opened
+    assert [entry["to"] for entry in incident(store())["history"]][lines:] == ["confirmed"]
+
+
+def test_who_closed_a_ticket_of_linear_is_in_the_line_of_that_time(linear: FakeLinear) -> None:
+    confirmed("bot", "old", "other", "odd")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("bot", "old", "other", "odd")}
+    linear.person = None
+    finish(linear, keys["bot"])
+    linear.person = "bea"
+    for name in ("old", "other", "odd"):
+        finish(linear, keys[name])
+    lines = {name: linear.by_key(key)["history"]["nodes"][0] for name, key in keys.items()}
+    lines["old"]["createdAt"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    lines["other"]["toState"] = None
+    lines["odd"]["createdAt"] = "2024-02-01T09:30:00"
+    read()
+    told = {name: last_line(name)[1].partition("assigned to nobody")[2] for name in keys}
+    assert told == {"bot": "; closed by GitHub", "old": "", "other": "", "odd": ""}
+
+
 def test_the_same_state_read_again_changes_nothing(site: Any) -> None:
     confirmed("pay")
     run()
@@ -587,3 +630,66 @@ def test_each_tracker_is_told_the_reason_of_each_regression(jira: FakeJira, line
         assert "came back: 1 session" in body
         assert "told" not in body
         assert "403" not in body
+
+
+# Tickets that moved to another project
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def move(site: FakeGitHub | FakeGitLab, key: str) -> str:
+    """Somebody moves it to another project; its new key."""
+    if isinstance(site, FakeGitLab):
+        return site.move(key, "acme/api")
+    site.projects["acme/api"] = {}
+    site.issues["acme/api#4"] = site.issues.pop(key) | {"project": "acme/api", "number": 4}
+    site.moved[key] = "acme/api#4"
+    return "acme/api#4"
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_ticket_that_moved_is_followed_and_never_filed_again(request: pytest.FixtureRequest, name: str) -> None:
+    site = request.getfixturevalue(name)
+    confirmed("pay")
+    run()
+    read()
+    there = move(site, ticket_of()["key"])
+    issues = len(site.issues)
+    for _ in range(2):
+        sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+        assert read().name == "Completed"
+    assert (status(), in_tracker()["meaning"]) == ("confirmed", "open")
+    finish(site, there)
+    read()
+    assert status() == "resolved"
+    assert last_line()[1].startswith(f"ticket {there} at {name} is closed")
+    again("later")
+    assert run().name == "Completed"
+    read()
+    assert (status(), is_open(site, there), count_comments(site)) == ("regressed", True, 1)
+    # Furrow's own key stays; the link leads to where it is.
+    assert (ticket_of()["state"], ticket_of()["key"]) == ("filed", "acme/shop#1")
+    assert "/acme/api/" in ticket_of()["url"]
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour', checks_left = 1")
+    assert read().name == "Completed"
+    assert (len(site.issues), is_open(site, there), count_comments(site)) == (issues, True, 1)
+
+
+def test_a_ticket_that_moved_out_of_sight_in_gitlab_is_shown_and_never_filed_again(gitlab: FakeGitLab) -> None:
+    confirmed("pay")
+    run()
+    read()
+    there = gitlab.move(ticket_of()["key"], "acme/secret")
+    hidden = gitlab.projects.pop("acme/secret")
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+    assert read().name == "Completed"
+    assert (status(), in_tracker()["meaning"], in_tracker()["resolution"]) == ("confirmed", "unknown", "moved")
+    store().ledger.apply_action(incident_id(), "resolve", "fixed", "eve")
+    again("later")
+    assert run().name == "Degraded"
+    assert "moved to a project that the token's account may not see" in artifact()
+    assert len(gitlab.issues) == 2
+    gitlab.projects["acme/secret"] = hidden
+    sql("UPDATE outbox SET retry_at = now() WHERE retry_at IS NOT NULL")
+    ended = run()
+    assert ended.name == "Completed", artifact()
+    assert (ticket_of()["state"], len(gitlab.issues), len(gitlab.issues[there]["comments"])) == ("filed", 2, 1)

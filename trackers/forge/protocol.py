@@ -5,10 +5,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from trackers.rest import RefusedAccess
+
+
+class MovedOutOfSight(RefusedAccess):
+    """The issue moved to where the token may not see it, or was deleted there: the forge does not say which."""
+
+    def __init__(self, key: str) -> None:
+        """``key``: of the issue before it moved."""
+        super().__init__(
+            f"{key} moved to a project that the token's account may not see, or was deleted there; give the account a role "
+            "in that project"
+        )
+
 
 @dataclass(frozen=True)
 class ForgeIssue:
-    """An issue as the forge shows it. ``path``: of its project; ``author``: who filed it, by id; ``notes``: comments on it."""
+    """An issue as the forge shows it. ``path``: of its project; ``author``: who filed it, by id; ``notes``: comments on it.
+
+    ``has_moved``: this is what is left of it where it was before.
+    """
 
     path: str
     number: int
@@ -20,6 +36,7 @@ class ForgeIssue:
     updated_at: str
     closed_at: str | None = None
     notes: int = 0
+    has_moved: bool = False
 
     @property
     def key(self) -> str:
@@ -49,7 +66,8 @@ class IssueState:
     """What people did to an issue. Texts are the forge's, as they came.
 
     ``reason``: why it is closed: ``completed``, ``not planned``, ``duplicate``, ``moved``, another word of the forge, or '' if
-    the forge does not say. ``duplicate_of``: key of the issue that it duplicates. ``notes``: comments on it.
+    the forge does not say. ``duplicate_of``: key of the issue that it duplicates. ``notes``: comments on it. ``moved_by``: who
+    closed it, or opened it again; '' if the forge does not say.
     """
 
     path: str
@@ -63,6 +81,7 @@ class IssueState:
     milestone: str = ""
     duplicate_of: str = ""
     notes: int | None = None
+    moved_by: str = ""
 
     @property
     def key(self) -> str:
@@ -73,14 +92,14 @@ class IssueState:
 class ForgeApi(Protocol):
     """Calls of one forge. Raises as `trackers.protocol.Tracker`, and MissingResource for what is not there.
 
-    ``leads_to_moved``: whether `read_issue` finds an issue that moved to another project.
+    ``leaves_moved``: whether an issue that moved to another project stays, closed, where it was.
     """
 
     name: str
     title: str
     noun: str
     nouns: str
-    leads_to_moved: bool
+    leaves_moved: bool
 
     def close(self) -> None:
         """Close the connections."""
@@ -104,7 +123,7 @@ class ForgeApi(Protocol):
         """Create an issue."""
 
     def read_issue(self, path: str, number: int) -> ForgeIssue:
-        """One issue; also one that moved to another project, if the forge leads there."""
+        """One issue; of one that moved to another project the one there. Raises MovedOutOfSight if it cannot be seen."""
 
     def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:
         """The states of up to 100 issues of a project by number, with one request; those that are not there are left out."""

@@ -11,18 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from core.errors import PermanentError
+from core.metrics import count_degraded
 from incidents.ticket_reading import Category, TicketReading
-from trackers.forge.protocol import ForgeApi, IssueState, parse_time, split_key
+from trackers.forge.protocol import ForgeApi, IssueState, MovedOutOfSight, parse_time, split_key
 from trackers.forge.text import make_identity, read_identity
 from trackers.gate import AccessRefused
 from trackers.http_errors import to_safe_line
+from trackers.people import to_person_name
 from trackers.protocol import PartlyRead, TicketReference
 from trackers.rest import MissingResource, MovedResource, RefusedAccess
 
 CLOCKS: Final = timedelta(hours=1)
 """So much may the forge's clock differ from ours: times of changes are compared with it."""
+_MOVED: Final = "moved"
 MOST_LOOKED_FOR: Final = 5
-"""So many tickets of a request that are not there any more are looked for where they may have moved to."""
+"""So many tickets of a request that are not there any more, or moved, are looked for where they may be now."""
 _MOST: Final = 50
 _VALUE: Final = 120
 _MOST_LABELS: Final = 30
@@ -31,7 +34,7 @@ _CATEGORIES: Final[dict[str, Category]] = {
     "completed": "done",
     "not planned": "canceled",
     "duplicate": "duplicate",
-    "moved": "unknown",
+    _MOVED: "unknown",
 }
 
 
@@ -78,15 +81,17 @@ def _read_project(
     for start in range(0, len(tickets), _MOST):
         some = tickets[start : start + _MOST]
         states = _read_states(api, path, [split_key(ticket.key)[1] for ticket in some])
-        missing = []
+        elsewhere: list[tuple[TicketReference, IssueState | None]] = []
         for ticket in some:
             state = states.get(split_key(ticket.key)[1])
-            if state is None:
-                missing.append(ticket)
+            if state is None or state.reason == _MOVED:
+                elsewhere.append((ticket, state and _keep_path(state, path)))
             elif _has_changed(state, earliest):
                 found.readings.append(_build_reading(ticket, _keep_path(state, path)))
-        if api.leads_to_moved:
-            _find_moved(api, missing, found)
+        if api.leaves_moved:
+            # What is not there was deleted.
+            elsewhere = [(ticket, state) for ticket, state in elsewhere if state]
+        _find_moved(api, elsewhere, found)
 
 
 def _read_states(api: ForgeApi, path: str, numbers: Sequence[int]) -> dict[int, IssueState]:
@@ -97,17 +102,23 @@ def _read_states(api: ForgeApi, path: str, numbers: Sequence[int]) -> dict[int, 
     return {number: state for number, state in states.items() if state.number == number}
 
 
-def _find_moved(api: ForgeApi, missing: Sequence[TicketReference], found: _Found) -> None:
+def _find_moved(api: ForgeApi, elsewhere: Sequence[tuple[TicketReference, IssueState | None]], found: _Found) -> None:
     """Read tickets that moved to another project. Most that are missing were deleted, so only some are looked for, others the
     next time; what is found is known in full, not only its last changes. One that moved where Furrow may not read keeps the
-    others from nothing."""
-    for ticket in random.sample(missing, min(len(missing), MOST_LOOKED_FOR)):
+    others from nothing; what is left of it where it was (its state; None: nothing) says so."""
+    for ticket, left in random.sample(elsewhere, min(len(elsewhere), MOST_LOOKED_FOR)):
+        readings: list[TicketReading] = []
         try:
-            found.readings += _read_moved(api, ticket)
+            readings = _read_moved(api, ticket)
         except MissingResource:
             continue
+        except MovedOutOfSight:
+            # Its state is shown as one that nobody named; it is looked for again.
+            count_degraded(api.name, "moved_out_of_sight")
         except PermanentError as refusal:
             found.note_refusal(f"ticket {ticket.key}, which has moved", refusal, [ticket])
+            continue
+        found.readings += readings or ([_build_reading(ticket, left)] if left else [])
 
 
 def _read_moved(api: ForgeApi, ticket: TicketReference) -> list[TicketReading]:
@@ -144,6 +155,7 @@ def _build_reading(ticket: TicketReference, state: IssueState) -> TicketReading:
         duplicate_of="" if state.is_open else _line(state.duplicate_of),
         since=None if state.is_open else parse_time(state.closed_at),
         labels=() if state.is_open else tuple(map(_line, state.labels[:_MOST_LABELS])),
+        moved_by=to_person_name(state.moved_by),
     )
 
 

@@ -19,7 +19,7 @@ from core.metrics import count_degraded
 from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document, Link, Paragraph
-from trackers.forge.protocol import ForgeApi, ForgeIssue, IssueChange, parse_time, split_key
+from trackers.forge.protocol import ForgeApi, ForgeIssue, IssueChange, MovedOutOfSight, parse_time, split_key
 from trackers.forge.states import read_issue_states
 from trackers.forge.text import (
     comment_identity,
@@ -87,12 +87,15 @@ class ForgeTracker:
         return found
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
-        """Comment that the failure came back (once for each reason), and reopen the issue if that is wanted."""
+        """Comment that the failure came back (once for each reason), and reopen the issue if that is wanted.
+
+        An issue that moved stays known by ``key``; the URL is that of where it is.
+        """
         issue = self._require_issue(key, ticket)
         self._add_comment(issue, ticket, ticket.recurrence_id, recurrence_comment(ticket))
         if not issue.is_open and ticket.reopens:
             self._api.reopen_issue(issue)
-        return replace(self._filed_ticket(issue), is_open=issue.is_open or ticket.reopens)
+        return replace(self._filed_ticket(issue), key=key, is_open=issue.is_open or ticket.reopens)
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state."""
@@ -100,6 +103,10 @@ class ForgeTracker:
             issue = self._api.read_issue(*self._split_key(key))
         except MissingResource:
             return TicketState("missing")
+        except MovedOutOfSight:
+            # It is not deleted as far as anybody knows, and nothing can be written to it.
+            count_degraded(self.name, "moved_out_of_sight")
+            return TicketState("archived")
         return TicketState("open") if issue.is_open else TicketState("done", parse_time(issue.closed_at))
 
     def update_facts(self, key: str, ticket: Ticket, shown: Shown) -> Shown:
@@ -143,10 +150,22 @@ class ForgeTracker:
         found: dict[str, list[str]] = {}
         for ticket in tickets:
             issues = self._listed_issues(ticket)
-            keys = [issue.key for issue in issues if issue.author == issues[0].author]
+            keys = self._list_unmoved([issue for issue in issues if issue.author == issues[0].author])
             if keys:
                 found[ticket.incident_id] = keys
         return found
+
+    def _list_unmoved(self, issues: Sequence[ForgeIssue]) -> list[str]:
+        """The keys of ``issues`` without what moved ones left behind, and without what those are now if they came back."""
+        keys = [issue.key for issue in issues if not issue.has_moved]
+        for left in issues if keys else ():
+            if left.has_moved:
+                try:
+                    now = self._api.read_issue(left.path, left.number).key
+                except MovedOutOfSight:
+                    continue  # so it is none of these
+                keys = [key for key in keys if key != now]
+        return keys
 
     def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
         """See `trackers.protocol.FindsTwins`."""
@@ -177,13 +196,15 @@ class ForgeTracker:
         return self._filed_ticket(issues[0]) if issues else None
 
     def _listed_issues(self, ticket: Ticket) -> list[ForgeIssue]:
-        """Oldest first. The deleted ticket that this one replaces is none of them."""
+        """Oldest first. The deleted ticket that this one replaces is none of them, and neither is what a moved one left."""
         listing = self._listings[self._project_path(ticket)]
         identity = ticket_identity(ticket)
         return [
             issue
             for _, issue in sorted(listing.issues.items())
-            if read_identity(issue.body) == identity and issue.key != ticket.replaces
+            if read_identity(issue.body) == identity
+            and issue.key != ticket.replaces
+            and not (issue.has_moved and ticket.replaces)
         ]
 
     def _refresh_listing(self, path: str) -> None:

@@ -83,7 +83,7 @@ class GitHubApi:
     title = "GitHub"
     noun = "repository"
     nouns = "repositories"
-    leads_to_moved = True
+    leaves_moved = False
 
     def __init__(self, token: SecretStr | None, url: str, reach: Reach) -> None:
         """``url``: of the API. Raises PermanentError for a URL or a token that cannot be used."""

@@ -16,7 +16,11 @@ from trackers.rest import UNNAMED_WAIT, MissingResource, RefusedAccess, RestClie
 
 _FIELDS: Final = """
   number state stateReason closedAt updatedAt repository { nameWithOwner } milestone { title } comments { totalCount }
-  assignees(first: 5) { nodes { login } } labels(first: 30) { nodes { name } }"""
+  assignees(first: 5) { nodes { login } } labels(first: 30) { nodes { name } }
+  timelineItems(last: 1, itemTypes: [CLOSED_EVENT, REOPENED_EVENT]) {
+    nodes { __typename ... on ClosedEvent { actor { login } } ... on ReopenedEvent { actor { login } } }
+  }"""
+_MOVES: Final = {"OPEN": "ReopenedEvent", "CLOSED": "ClosedEvent"}
 _DUPLICATE: Final = "duplicateOf { number repository { nameWithOwner } }"
 _UNKNOWN_FIELD: Final = frozenset({"undefinedField", "argumentNotAccepted"})
 _REFUSED: Final = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES"})
@@ -48,6 +52,19 @@ class Nodes(msgspec.Struct):
     """A page of accounts or labels."""
 
     nodes: list[Named | None] | None = None
+
+
+class Event(msgspec.Struct):
+    """That an issue was closed or opened again. ``actor``: None for an account that is gone."""
+
+    kind: str = msgspec.field(name="__typename", default="")
+    actor: Named | None = None
+
+
+class Events(msgspec.Struct):
+    """A page of what happened to an issue."""
+
+    nodes: list[Event | None] | None = None
 
 
 class Milestone(msgspec.Struct):
@@ -83,6 +100,7 @@ class StatedIssue(msgspec.Struct, rename="camel"):
     assignees: Nodes | None = None
     labels: Nodes | None = None
     duplicate_of: Original | None = None
+    timeline_items: Events | None = None
 
 
 class Data(msgspec.Struct):
@@ -182,7 +200,16 @@ def _to_state(issue: StatedIssue) -> IssueState:
         milestone=issue.milestone.title if issue.milestone else "",
         duplicate_of=f"{original.repository.name_with_owner}#{original.number}" if original else "",
         notes=issue.comments.total_count if issue.comments else None,
+        moved_by=_find_mover(issue),
     )
+
+
+def _find_mover(issue: StatedIssue) -> str:
+    events = [event for event in (issue.timeline_items.nodes if issue.timeline_items else None) or () if event]
+    # The last event is that of the state, if both were read at the same moment.
+    same = bool(events) and events[-1].kind == _MOVES.get(issue.state)
+    actor = events[-1].actor if same else None
+    return actor.login if actor else ""
 
 
 def _list_nodes(page: Nodes | None) -> Sequence[Named]:

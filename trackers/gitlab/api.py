@@ -9,18 +9,22 @@ from urllib.parse import quote
 import msgspec
 from pydantic import SecretStr
 
-from core.errors import PermanentError
+from core.errors import PermanentError, TransientError
 from trackers import http_errors
-from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, IssueState, split_key
+from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, IssueState, MovedOutOfSight, split_key
+from trackers.gitlab.moves import MoveReader
 from trackers.gitlab.states import StateReader
-from trackers.rest import RefusedAccess, RestClient
+from trackers.rest import MissingResource, RefusedAccess, RestClient
 from trackers.transport import Reach
 
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"
 _PATH: Final = re.compile(rf"{_PART}(/{_PART}){{1,20}}")
 _COMMENTS: Final = 100
+_OPEN: Final = "opened"
 _PLANNER: Final = 15
 """The least role that may set labels; below are Guest (10) and Minimal (5)."""
+_MOST_MOVES: Final = 3
+"""So many moves of one issue are followed."""
 _log = logging.getLogger("furrow.tickets")
 
 
@@ -50,6 +54,7 @@ class Issue(msgspec.Struct):
     closed_at: str | None = None
     user_notes_count: int = 0
     references: References | None = None
+    moved_to_id: int | None = None
 
 
 class Note(msgspec.Struct):
@@ -89,7 +94,7 @@ class GitLabApi:
     title = "GitLab"
     noun = "project"
     nouns = "projects"
-    leads_to_moved = False
+    leaves_moved = True
 
     def __init__(self, token: SecretStr | None, url: str, reach: Reach) -> None:
         """``url``: of the site. Raises PermanentError for a URL or a token that cannot be used."""
@@ -97,10 +102,13 @@ class GitLabApi:
         self._site = url.strip().rstrip("/").removesuffix("/api/v4")
         self._client = RestClient("GitLab", f"{self._site}/api/v4", {"PRIVATE-TOKEN": secret}, [secret], reach)
         self._states = StateReader(self._client)
+        graph = {"Authorization": f"Bearer {secret}"}
+        self._moves = MoveReader(lambda: RestClient("GitLab", f"{self._site}/api", graph, [secret], reach), [secret])
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._moves.close()
 
     def check_path(self, path: str) -> bool:
         """``group/name``, with any number of groups in groups"""
@@ -143,8 +151,16 @@ class GitLabApi:
         return _to_issue(self._client.write(Issue, "create the issue", f"{_project_path(path)}/issues", fields), path)
 
     def read_issue(self, path: str, number: int) -> ForgeIssue:
-        """See `ForgeApi`."""
-        return _to_issue(self._client.read(Issue, "read the issue", _issue_path(path, number)), path)
+        """See `ForgeApi`. GitLab closes an issue that moved, and names the one that it is now."""
+        issue, moves = self._client.read(Issue, "read the issue", _issue_path(path, number)), 0
+        while issue.moved_to_id and issue.state != _OPEN and moves < _MOST_MOVES:
+            there = self._moves.find_place(issue.moved_to_id, f"{path}#{number}")
+            issue = self._read_moved(there, f"{path}#{number}")
+            moves += 1
+        found = _to_issue(issue, "" if moves else path)
+        if not found.path:
+            raise TransientError(f"GitLab does not say where {path}#{number} is now")
+        return found
 
     def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:
         """See `ForgeApi`."""
@@ -189,6 +205,13 @@ class GitLabApi:
         path = f"{_issue_path(issue.path, issue.number)}/notes"
         self._client.write(object, "comment on the issue", path, {"body": body})
 
+    def _read_moved(self, there: str, moved: str) -> Issue:
+        try:
+            return self._client.read(Issue, "read the issue that has moved", there)
+        except MissingResource:
+            # It was there a moment ago. Whether it is deleted now or out of sight is not known.
+            raise MovedOutOfSight(moved) from None
+
     def _change(self, issue: ForgeIssue, doing: str, fields: Mapping[str, object]) -> ForgeIssue:
         path = _issue_path(issue.path, issue.number)
         return _to_issue(self._client.write(Issue, doing, path, fields, method="PUT"), issue.path)
@@ -203,11 +226,12 @@ def _to_issue(issue: Issue, path: str) -> ForgeIssue:
         title=issue.title,
         body=issue.description or "",
         labels=tuple(issue.labels),
-        is_open=issue.state == "opened",
+        is_open=issue.state == _OPEN,
         author=_account_id(issue.author),
         updated_at=issue.updated_at,
         closed_at=issue.closed_at,
         notes=issue.user_notes_count,
+        has_moved=bool(issue.moved_to_id) and issue.state != _OPEN,
     )
 
 

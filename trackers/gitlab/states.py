@@ -49,6 +49,7 @@ class StatedIssue(msgspec.Struct):
     project_id: int = 0
     updated_at: str = ""
     closed_at: str | None = None
+    closed_by: Account | None = None
     labels: list[str] = msgspec.field(default_factory=list)
     assignees: list[Account] | None = None
     milestone: Milestone | None = None
@@ -97,10 +98,11 @@ class StateReader:
             closed_at=issue.closed_at,
             reason="" if is_open else _find_reason(issue),
             labels=tuple(issue.labels),
-            assignees=tuple(account.name or account.username or "" for account in issue.assignees or ()),
+            assignees=tuple(_name_account(account) for account in issue.assignees or ()),
             milestone=issue.milestone.title if issue.milestone else "",
             duplicate_of=original,
             notes=issue.user_notes_count,
+            moved_by="" if is_open else _name_account(issue.closed_by),
         )
 
     def _find_original(self, issue: StatedIssue, path: str) -> str:
@@ -123,6 +125,10 @@ class StateReader:
                 _log.warning("a ticket is a duplicate of one in a project that cannot be seen: %s", refusal)
                 self._paths[project] = ""
         return self._paths[project]
+
+
+def _name_account(account: Account | None) -> str:
+    return (account.name or account.username or "") if account else ""
 
 
 def _find_reason(issue: StatedIssue) -> str:

@@ -165,6 +165,21 @@ class Relation(msgspec.Struct, rename="camel"):
     related_issue: RelatedIssue
 
 
+class Bot(msgspec.Struct):
+    """An integration that did something."""
+
+    name: str | None = None
+
+
+class Change(msgspec.Struct, rename="camel"):
+    """A line of an issue's history; ``to_state``: None if its state stayed."""
+
+    created_at: str
+    to_state: NamedState | None = None
+    actor: Person | None = None
+    bot_actor: Bot | None = None
+
+
 class StatedIssue(msgspec.Struct, rename="camel"):
     """Where an issue stands. Times are text in ISO 8601."""
 
@@ -177,6 +192,7 @@ class StatedIssue(msgspec.Struct, rename="camel"):
     assignee: Person | None = None
     relations: Nodes[Relation] = msgspec.field(default_factory=Nodes)
     comments: Nodes[Reference] = msgspec.field(default_factory=Nodes)
+    history: Nodes[Change] = msgspec.field(default_factory=Nodes)
 
 
 class StatedIssuesAnswer(msgspec.Struct):

@@ -41,6 +41,7 @@ query FurrowTickets($ids: [ID!]!, $since: DateTimeOrDuration!) {
     nodes {
       id identifier trashed completedAt canceledAt state { name type } assignee { displayName }
       relations(first: 5) { nodes { type relatedIssue { identifier } } } comments(first: 20) { nodes { id } }
+      history(first: 5) { nodes { createdAt toState { name type } actor { displayName } botActor { name } } }
     }
   }
 }"""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from incidents.ticket_reading import Category, TicketReading
@@ -9,10 +10,12 @@ from trackers.http_errors import to_safe_line
 from trackers.linear import queries
 from trackers.linear.answers import StatedIssue, StatedIssuesAnswer, parse_linear_time
 from trackers.linear.client import LinearClient
+from trackers.people import to_person_name
 from trackers.protocol import TicketReference
 
 _EVER: Final = "1970-01-01T00:00:00.000Z"
 _VALUE: Final = 120
+_JOINED: Final = timedelta(minutes=15)
 _CATEGORIES: Final[dict[str, Category]] = {
     "triage": "open",
     "backlog": "open",
@@ -41,6 +44,7 @@ def read_issue_states(
 
 def _build_reading(reference: TicketReference, issue: StatedIssue) -> TicketReading:
     category = _CATEGORIES.get(issue.state.type, "unknown")
+    since = None if category == "open" else parse_linear_time(issue.completed_at or issue.canceled_at)
     originals = [end.related_issue.identifier for end in issue.relations.nodes if end.type == "duplicate"]
     return TicketReading(
         incident_id=reference.incident_id,
@@ -50,8 +54,21 @@ def _build_reading(reference: TicketReference, issue: StatedIssue) -> TicketRead
         assignee=_line(issue.assignee.display_name if issue.assignee else ""),
         comments=len(issue.comments.nodes),
         duplicate_of=_line(originals[0]) if originals else "",
-        since=None if category == "open" else parse_linear_time(issue.completed_at or issue.canceled_at),
+        since=since,
+        moved_by=to_person_name(_find_closer(issue, since)),
     )
+
+
+def _find_closer(issue: StatedIssue, since: datetime | None) -> str:
+    """Who closed it at ``since``. Linear joins what a person does within some minutes to one line."""
+    for change in issue.history.nodes if since else ():
+        at = parse_linear_time(change.created_at)
+        if not (since and at and since.tzinfo and at.tzinfo) or abs(at - since) > _JOINED:
+            continue
+        if change.to_state and change.to_state.name == issue.state.name:
+            bot = change.bot_actor.name if change.bot_actor else ""
+            return change.actor.display_name if change.actor else bot or ""
+    return ""
 
 
 def _line(text: str) -> str:
