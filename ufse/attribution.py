@@ -155,7 +155,7 @@ def _keep_evidence(
 
 
 def _find_causes_of_answers(frame: Frame, actions: UserActions, config: Config) -> tuple[Small, Causes]:
-    """The kind of negative feedback of each event by itself, without the project's exceptions; and what caused it, however late."""
+    """The kind of negative feedback of each event by itself, without what projects except; and its cause, however late."""
     negative = classify_feedback(frame, config)
     causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
     causes = add_constant_lags(frame, actions, causes, negative, config)

@@ -7,8 +7,8 @@ with its press then is the clock: nothing else comes 30.1 s after a press three 
 * there are at least three, none has a duration, and each comes equally long, or a usual limit, after the first press of a run
   of presses of its own; more than 5 s (what comes sooner belongs to the press anyway) and at most 65 s;
 * that are presses of one control, and no page was shown between press and failure;
-* in at least two of the waits the person pressed the control again: a save that waits for a pause in the person's work would
-  be counted from the last press.
+* in at least two of the waits the person pressed the control again, and the client does not say that it was not loading: a
+  save that waits for a pause in the person's work would be counted from the last press.
 """
 
 from dataclasses import replace
@@ -92,7 +92,8 @@ def _are_tries(frame: Frame, actions: UserActions, rows: Ints, by: Ints, presses
     pages = np.flatnonzero(frame.kind == NAVIGATION)
     if (np.searchsorted(pages, rows) > np.searchsorted(pages, by)).any():
         return False
-    ours = presses[actions.action[presses] == actions.action[by[0]]]
+    # A control of which the client says that it does not wait is not waiting.
+    ours = presses[(actions.action[presses] == actions.action[by[0]]) & (frame.source["loading"][presses] != 0)]
     later = np.searchsorted(frame.ts[ours], frame.ts[by] + AGAIN_MS, side="right")
     return int((np.searchsorted(ours, rows) > later).sum()) >= PRESSED_AGAIN
 
