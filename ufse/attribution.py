@@ -9,6 +9,7 @@ from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pai
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
+from ufse.constant_lags import add_constant_lags
 from ufse.dead_controls import mark_missing_answers
 from ufse.exempted import remove_exempt_answers
 from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
@@ -81,8 +82,8 @@ class Attribution:
 def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; works on whole columns."""
     actions = find_user_actions(frame, config)
-    causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
-    negative, causes = _mark_invalid_submits(frame, _classify_answers(frame, causes.cause, config), causes)
+    negative, causes = _find_causes_of_answers(frame, actions, config)
+    negative, causes = _mark_invalid_submits(frame, negative, causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, remove_lookups(frame, negative, causes.cause), actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
@@ -153,9 +154,12 @@ def _keep_evidence(
     return _remove_answered_loading(frame, negative, actions.action, cause, answered)
 
 
-def _classify_answers(frame: Frame, cause: Ints, config: Config) -> Small:
-    """The kind of negative feedback of each event by itself, without what the project's exceptions cover."""
-    return remove_exempt_answers(frame, classify_feedback(frame, config), cause, config)
+def _find_causes_of_answers(frame: Frame, actions: UserActions, config: Config) -> tuple[Small, Causes]:
+    """The kind of negative feedback of each event by itself, without what projects except; and its cause, however late."""
+    negative = classify_feedback(frame, config)
+    causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
+    causes = add_constant_lags(frame, actions, causes, negative, config)
+    return remove_exempt_answers(frame, negative, causes.cause, config), causes
 
 
 def _mark_invalid_submits(frame: Frame, negative: Small, causes: Causes) -> tuple[Small, Causes]:

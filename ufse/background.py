@@ -345,8 +345,10 @@ def _is_page_load(frame: Frame, requests: Requests, config: Config) -> Bools:
 def _find_unrelated_groups(frame: Frame, requests: Requests, config: Config) -> Bools:
     """Groups that fire after many unrelated interactions (beacons, autosave, presence)."""
     blank = ~requests.any_by_group(~requests.failed | (frame.status[requests.row] != 0))
-    # Blocked by an extension or the network after any action; unidentified failures are of many kinds.
+    # Blocked by an extension or the network after any action; unidentified failures are of many kinds. A blocker refuses
+    # at once: what was waited for each time had nobody who answered.
     blank &= requests.any_by_group(requests.known)
+    blank &= requests.any_by_group(frame.duration[requests.row] < _REFUSED_AT_ONCE_MS)
     counted = requests.fired & (requests.known | requests.failed)
     # Groups of few answers cannot answer many actions; most groups are such, and are skipped.
     many = requests.count_by_group(counted) >= config.unrelated_actions

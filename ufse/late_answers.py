@@ -17,6 +17,7 @@ from ufse.arrays import (
     Bools,
     Ints,
     any_by_owner,
+    count_by_owner,
     equals_any,
     is_among,
     is_pair_among,
@@ -99,8 +100,13 @@ def _is_waiting(frame: Frame, actions: UserActions, causes: Causes, by: Ints, co
     if not len(by):
         return waiting
     answered = np.zeros(len(frame), dtype=np.bool_)
-    came = np.flatnonzero((frame.kind == NETWORK) & (causes.cause >= 0) & ~frame.noise & (frame.third_party != 1))
-    answered[causes.cause[came]] = True
+    came = np.flatnonzero((frame.kind == NETWORK) & ~frame.noise & (frame.third_party != 1))
+    group = frame.visit[came] * (len(frame.endpoints) + 1) + frame.endpoint[came] + 1
+    known, number = np.unique(group, return_inverse=True)
+    caused = causes.cause[came] >= 0
+    # What mostly comes by itself (polling) answers no press that it happens to follow.
+    itself = count_by_owner(number, len(known), ~caused) > count_by_owner(number, len(known), caused)
+    answered[causes.cause[came[caused & ~itself[number]]]] = True
     for step in (0, 1, 2):  # a click and the submit that it causes are one action
         twin = np.maximum(by - step, 0)
         near = (frame.visit[twin] == frame.visit[by]) & (actions.action[twin] == actions.action[by])
