@@ -75,6 +75,7 @@ def _find_timed_out_presses(frame: Frame, actions: UserActions, rows: Ints, conf
     starts = presses[np.diff(at, prepend=at[0] - config.rage_gap_ms - 1) > config.rage_gap_ms]
     lag = frame.ts[rows][:, None] - frame.ts[starts]
     lag[(lag <= config.network_end_window_ms) | (lag > TIME_OUT_MS)] = -1
+    by: Ints
     for wanted in lag[0][lag[0] > 0]:
         off = np.abs(lag - wanted)
         by = starts[off.argmin(axis=1)]
