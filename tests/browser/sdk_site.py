@@ -185,7 +185,11 @@ class Site:
         def found() -> list[Event]:
             return [event for event in self.intake.events() if event["eventType"] == kind]
 
-        self.wait_for(lambda: len(found()) >= count)
+        try:
+            self.wait_for(lambda: len(found()) >= count)
+        except AssertionError as late:
+            came = [event["eventType"] for event in self.intake.events()]
+            raise AssertionError(f"{late}: {count} of {kind}; events: {came}, requests: {self.asked}") from late
         return found()
 
     def wait_for(self, done: Callable[[], bool]) -> None:
