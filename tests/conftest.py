@@ -119,19 +119,19 @@ def postgres_template(postgres_server: EmbeddedPostgres) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: EmbeddedPostgres, postgres_template: str) -> Iterator[str]:
     """URL of a database that only this test uses, with the incident store's schema and nothing in it."""
-    with _make_database(postgres_server, f"TEMPLATE {postgres_template} STRATEGY file_copy") as url:
+    with make_database(postgres_server, f"TEMPLATE {postgres_template} STRATEGY file_copy") as url:
         yield url
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """URL of an empty database that only this test uses, as for a first start."""
-    with _make_database(postgres_server) as url:
+    with make_database(postgres_server) as url:
         yield url
 
 
 @contextmanager
-def _make_database(server: EmbeddedPostgres, how: LiteralString = "") -> Iterator[str]:
+def make_database(server: EmbeddedPostgres, how: LiteralString = "") -> Iterator[str]:
     name = f"t_{uuid.uuid4().hex}"
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" {how}')

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from incidents.incident import OwnedIncident
     from stores.incidents.incident_review import CursorPage
+    from stores.incidents.saved_views import SavedView
 
 PAGE_SIZE: Final = 50
 _NO_KEY: Final = "YOUR-INGEST-KEY"
@@ -62,14 +63,13 @@ class IncidentListPages:
         after = read_cursor(address.get("after"), query.sort, "after")
         rules = self._owners.read_rules()
 
-        def read_page(store: Incidents) -> "CursorPage":
+        def read_all(store: Incidents) -> "tuple[CursorPage, list[str], list[SavedView]]":
             prepare_owners(store, query, rules)
-            return store.review.list_page(query, after, charts.SPARK_DAYS)
+            page = store.review.list_page(query, after, charts.SPARK_DAYS)
+            return page, store.keys.list_known_projects(), store.views.list_views(person.owner)
 
-        page = await self._store.ask_store(read_page)
+        page, projects, views = await self._store.ask_store(read_all)
         owned = add_owners(page.incidents, rules)
-        projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
-        views = await self._store.ask_store(lambda store: store.views.list_views(person.owner))
         base = self._public_url or str(request.base_url).rstrip("/")
         next_page = write_cursor(page.after)
         values = {

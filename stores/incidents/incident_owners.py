@@ -35,9 +35,9 @@ _WRITE = text("""
 HAS_OWNER: Final = """EXISTS (
     SELECT FROM incident_owners w WHERE w.incident_id = i.incident_id AND w.owners @> ARRAY[CAST(:owner AS text)])"""
 """Whether `owner` is one of an incident's owners."""
-IS_OWNED: Final = """(NOT EXISTS (
-    SELECT FROM incident_owners w WHERE w.incident_id = i.incident_id AND w.owners @> ARRAY['']))"""
-"""Whether somebody owns an incident."""
+IS_UNOWNED: Final = """EXISTS (
+    SELECT FROM incident_owners w WHERE w.incident_id = i.incident_id AND w.owners @> ARRAY[''])"""
+"""Whether nobody owns an incident."""
 
 
 class OwnerIndex:

@@ -26,7 +26,7 @@ from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_orders import ListOrder, build_list_order
-from stores.incidents.incident_owners import HAS_OWNER, IS_OWNED
+from stores.incidents.incident_owners import HAS_OWNER, IS_UNOWNED
 from stores.incidents.incident_suspects import IS_SUSPICIOUS
 from stores.incidents.incident_times import format_utc_time
 from stores.incidents.older_detections import (
@@ -102,8 +102,9 @@ _FIGURES = text(f"""
     FROM incidents i
     WHERE NOT {IS_WITHDRAWN} AND merged_into IS NULL AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
     UNION ALL SELECT 'tickets', o.state, count(*)
-    FROM outbox o JOIN incidents i USING (incident_id)
-    WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
+    FROM outbox o
+    WHERE CAST(:project AS text) IS NULL OR EXISTS (
+        SELECT FROM incidents i WHERE i.incident_id = o.incident_id AND i.project = :project) GROUP BY o.state
     UNION ALL SELECT 'unknown', 'tickets', count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE o.remote ->> 'meaning' = 'unknown' AND (CAST(:project AS text) IS NULL OR i.project = :project)
@@ -213,19 +214,24 @@ def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
         ("i.route = :route", "route", query.route),
         ("i.last_seen >= :since", "since", query.since),
         ("i.highest_score >= :min_score", "min_score", query.min_score),
-        (f"{HAS_TICKET} = :exported", "exported", query.exported),
-        (f"{IS_HELD} = :held", "held", query.held),
-        (f"{IS_WITHDRAWN} = :withdrawn", "withdrawn", query.withdrawn),
+        (_choose(HAS_TICKET, query.exported), "exported", query.exported),
+        (_choose(IS_HELD, query.held), "held", query.held),
+        (_choose(IS_WITHDRAWN, query.withdrawn), "withdrawn", query.withdrawn),
         (_HAS_TEXT, "words", _build_pattern(query.words)),
         ("jsonb_exists(i.facets -> 'appVersions', :version)", "version", query.version),
         ("jsonb_exists(i.facets -> 'environments', :environment)", "environment", query.environment),
         ("jsonb_exists(i.facets -> 'browsers', :browser)", "browser", query.browser),
         (HAS_OWNER, "owner", query.owner),
-        (f"{IS_OWNED} = :owned", "owned", query.owned),
+        (_choose(IS_UNOWNED, not query.owned), "owned", query.owned),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
     where = " AND ".join(["i.merged_into IS NULL", *(condition for condition, _, _ in used)])
     return where, {name: value for _, name, value in used}
+
+
+def _choose(condition: str, wanted: bool | None) -> str:
+    """The condition or its opposite, as such: compared with a value, its subquery would run for each row."""
+    return condition if wanted else f"NOT {condition}"
 
 
 def _build_pattern(words: str | None) -> str | None:

@@ -29,8 +29,10 @@ _COUNT_BY_STATUS = "SELECT i.status, count(*) AS number FROM incidents i WHERE {
 # Counted with each detection: the detections of one incident may be very many.
 _BY_DAY = text("""
     SELECT c.incident_id, CAST(c.value AS date) AS day, c.number
-    FROM unnest(CAST(:ids AS text[])) AS i(id) CROSS JOIN unnest(CAST(:days AS text[])) AS d(day)
-    JOIN incident_counts c ON (c.incident_id, c.kind, c.key) = (i.id, 'day', md5(d.day)::uuid)
+    FROM unnest(CAST(:ids AS text[])) AS i(id) CROSS JOIN LATERAL (
+        SELECT * FROM incident_counts WHERE incident_id = i.id AND kind = 'day'
+            AND key = ANY(ARRAY(SELECT md5(d.day)::uuid FROM unnest(CAST(:days AS text[])) AS d(day)))
+    ) c
 """)
 _VERSIONS = text(f"""
     SELECT top.value AS version, seen.first_seen, top.number
@@ -92,12 +94,15 @@ _RETRY = text("""
 
 
 _OPEN: tuple[Status, ...] = ("draft", "confirmed", "regressed")
+# The value of this incident comes from a subquery that runs once, so that an index of the list's order finds the neighbour.
 _NEIGHBOUR = """
-    SELECT i.incident_id FROM incidents i JOIN incidents here ON here.incident_id = :incident_id
-    WHERE {where} AND (coalesce(i.last_seen, i.created_at), here.incident_id)
-        {sign} (coalesce(here.last_seen, here.created_at), i.incident_id)
-    ORDER BY coalesce(i.last_seen, i.created_at) {order}, i.incident_id {other} LIMIT 1
+    SELECT i.incident_id FROM incidents i
+    WHERE {where} AND {value} {sign}= {here} AND ({value} {sign} {here} OR i.incident_id {other} :incident_id)
+    ORDER BY {value} {order} LIMIT 1
 """
+_SEEN = "coalesce(i.last_seen, i.created_at)"
+_HERE = "(SELECT coalesce(last_seen, created_at) FROM incidents WHERE incident_id = :incident_id)"
+_SIDES = ((">", "<", "ASC, i.incident_id DESC"), ("<", ">", "DESC, i.incident_id"))
 
 
 @dataclass(frozen=True)
@@ -236,9 +241,9 @@ class ReviewReader:
         where, values = incident_read.build_filters(query)
         found = []
         with self._database.open_transaction() as connection:
-            for sign, order, other in ((">", "ASC", "DESC"), ("<", "DESC", "ASC")):
-                statement = text(_NEIGHBOUR.format(where=where, sign=sign, order=order, other=other))
-                found.append(connection.execute(statement, {**values, "incident_id": incident_id}).scalar() or "")
+            for sign, other, order in _SIDES:
+                statement = _NEIGHBOUR.format(where=where, value=_SEEN, here=_HERE, sign=sign, other=other, order=order)
+                found.append(connection.execute(text(statement), {**values, "incident_id": incident_id}).scalar() or "")
         return found[0], found[1]
 
     def read_session(self, project: str, session_id: str) -> SessionView:
@@ -301,6 +306,6 @@ def _read_activity(connection: sa.Connection, ids: Sequence[str], days: int) -> 
 def _read_days(connection: sa.Connection, ids: Sequence[str], start: date, days: int) -> dict[str, list[int]]:
     values = {"ids": list(ids), "days": [(start + timedelta(days=n)).isoformat() for n in range(days)]}
     counts: dict[str, list[int]] = {}
-    for row in connection.execute(_BY_DAY, values):
-        counts.setdefault(row.incident_id, [0] * days)[(row.day - start).days] = row.number
+    for incident_id, day, number in connection.execute(_BY_DAY, values).all():
+        counts.setdefault(incident_id, [0] * days)[(day - start).days] = number
     return counts
