@@ -37,9 +37,21 @@ _LIST = text(f"""
     WHERE (CAST(:project AS text) IS NULL OR project = :project) AND (CAST(:rule AS text) IS NULL OR rule = :rule)
     ORDER BY analysed_at DESC, project, visit_id LIMIT {MOST_SHOWN}
 """)
-_COUNT = text("""
-    SELECT rule, count(*) AS number FROM silences WHERE CAST(:project AS text) IS NULL OR project = :project
-    GROUP BY rule ORDER BY number DESC, rule
+# Kinds are few: each is found by the one before it in an index, and counted there. To group all rows takes three times the CPU.
+_IN_PROJECT = "(CAST(:project AS text) IS NULL OR s.project = :project)"
+_COUNT = text(f"""
+    WITH RECURSIVE kinds AS (
+        (SELECT s.project, s.rule FROM silences s WHERE {_IN_PROJECT} ORDER BY s.project, s.rule LIMIT 1)
+        UNION ALL
+        SELECT following.project, following.rule FROM kinds k CROSS JOIN LATERAL (
+            SELECT s.project, s.rule FROM silences s
+            WHERE {_IN_PROJECT} AND (s.project, s.rule) > (k.project, k.rule) ORDER BY s.project, s.rule LIMIT 1
+        ) following
+    )
+    SELECT k.rule, sum(counted.number)::bigint AS number FROM kinds k CROSS JOIN LATERAL (
+        SELECT count(*) AS number FROM silences s WHERE (s.project, s.rule) = (k.project, k.rule)
+    ) counted
+    GROUP BY k.rule ORDER BY number DESC, k.rule
 """)
 _OF_SESSION = text(f"""
     SELECT {_COLUMNS} FROM silences WHERE project = :project AND session_id = :session_id ORDER BY visit_start, visit_id

@@ -70,7 +70,9 @@ def explain(store: IncidentStore, url: str, act: Callable[[IncidentStore], objec
     heard = [one for one in listen(lambda: act(store)) if part in one[0]]
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
-        plans = [connection.exec_driver_sql("EXPLAIN ANALYZE " + statement, values).scalars() for statement, values in heard]
+        plans = [
+            connection.exec_driver_sql("EXPLAIN ANALYZE " + statement, values).scalars() for statement, values in heard
+        ]
         found = ["\n".join(str(line) for line in plan) for plan in plans]
     engine.dispose()
     return found
@@ -125,3 +127,17 @@ def test_the_known_projects_are_those_with_an_incident_a_key_or_settings(equal: 
     equal.keys.save_api_key("other", "prefix", "*", "operator")
     record(equal, detection("z", "failure", project="zoo"), project="zoo")
     assert equal.keys.list_known_projects() == ["blog", "default", "shop", "wiki", "zoo"]
+
+
+def test_near_misses_are_counted_by_rule_of_one_project_or_of_all(equal: IncidentStore, postgres_url: str) -> None:
+    rows = [("shop", "low"), ("blog", "low"), ("shop", "resolved"), ("shop", "low"), ("zoo", "")]
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for number, (project, rule) in enumerate(rows):
+            connection.execute(
+                "INSERT INTO silences (project, visit_id, session_id, visit_start, rule, text, failure_point)"
+                " VALUES (%s, %s, 's', now(), %s, '', '')",
+                (project, str(number), rule),
+            )
+    assert list(equal.silences.count_silences(None).items()) == [("low", 3), ("", 1), ("resolved", 1)]
+    assert equal.silences.count_silences("shop") == {"low": 2, "resolved": 1}
+    assert equal.silences.count_silences("nobody") == {}
