@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 from incidents.incident import FacetRate, Impact, Rate
 
-SHOWN_VERSIONS = 5
-"""Versions of the application with their rates (own choice)."""
-
 
 class ShownRate(NamedTuple):
     """``hit`` of ``reached`` sessions; the others are percentages, as texts: the rate and its 95 % interval."""
@@ -35,10 +32,11 @@ class ShownFix(NamedTuple):
 
 
 class ShownImpact(NamedTuple):
-    """All that is shown; ``share`` is of all counted sessions."""
+    """All that is shown. ``share``: of all counted sessions; ``worst``: the version with the highest lower bound of several."""
 
     share: ShownRate
-    versions: list[ShownVersion]
+    versions: dict[str, ShownVersion]
+    worst: ShownVersion | None
     fix: ShownFix | None
 
 
@@ -47,9 +45,14 @@ def present_impact(impact: Impact | None) -> ShownImpact | None:
     if not impact or not impact["reached"]:
         return None
     fix = impact["fix"]
+    known = [part for part in impact["byAppVersion"] if part["value"]]
+    versions = {part["value"]: _present_version(part) for part in known}
+    # By the lower bound: one session of one is no surer than 90 of 100.
+    worst = max(known, key=lambda part: part["low"])["value"] if len(known) > 1 and impact["hit"] else None
     return ShownImpact(
         _present_rate(impact),
-        [_present_version(part) for part in impact["byAppVersion"] if part["value"]][:SHOWN_VERSIONS],
+        versions,
+        versions[worst] if worst else None,
         ShownFix(fix["since"], _present_rate(fix), fix["confirmed"]) if fix else None,
     )
 

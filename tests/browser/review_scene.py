@@ -4,7 +4,10 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from incidents.impact import BucketCount
+from incidents.incident import Incident
 from incidents.lifecycle import ConfirmRule
+from stores.incidents.incident_reach import IncidentStep, compute_incident_code
 from stores.incidents.incident_store import AnalysedSession, Cursor, IncidentQuery, IncidentStore, TouchedSession
 from tests.integration.incident_store_cases import detection, iso
 
@@ -30,6 +33,7 @@ PROBLEMS = (
     Problem("export", "/reports", "GET /api/export → timed out", "Export as CSV", "a#export", 8),
     Problem("menu", "/", "no reaction", "Open menu", "button.menu", 2),
 )
+_DAY_MS = 86_400_000
 _AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -53,6 +57,26 @@ def fill_scene(store: IncidentStore) -> None:
     store.outbox.record_filed_ticket(ids[0], "jira", "SHOP-41", "https://jira.example/browse/SHOP-41")
     store.outbox.record_failed_export(ids[1], "jira", "Jira answered 400: customfield_10010 is required", None)
     store.ledger.apply_action(ids[4], "resolve", "fixed in 2.5.0", "Ann")
+    for incident in listed:
+        count_reach(store, incident, now)
+
+
+def count_reach(store: IncidentStore, incident: Incident, now: datetime) -> None:
+    """The sessions that reached the step of an incident, as counted today: a newer version has fewer of them."""
+    id_, code = incident["incidentId"], compute_incident_code(incident["incidentId"])
+    day_ms = round(now.timestamp() * 1000) // _DAY_MS * _DAY_MS
+    hits = incident["sessionsBy"]["appVersions"]
+    shares = {version: (hit * (12 if version == "2.5.0" else 40) + 7, hit) for version, hit in hits.items()}
+    rows = [
+        BucketCount(code, day_ms, True, False, "appVersions", name, reached, hit)
+        for name, (reached, hit) in shares.items()
+    ]
+    whole = [sum(part) for part in zip(*shares.values(), strict=True)]
+    rows.append(BucketCount(code, day_ms, True, False, "", "", *whole))
+    with store.reach.open_count(now) as count:
+        assert count is not None
+        count.set_steps([IncidentStep(id_, code, code, None, "control")])
+        count.replace_counts({code: id_}, rows, None, [day_ms])
 
 
 def record_session(store: IncidentStore, found: dict[str, Any], silences: tuple[Any, ...] = ()) -> None:

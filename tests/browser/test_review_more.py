@@ -25,6 +25,8 @@ from tests.rows import lines, row
 
 pytestmark = pytest.mark.browser
 ANSWERS = ("what", "whom", "when", "why")
+COLUMNS = (".answers", "aside", ".story")
+OPERATOR = {"X-API-Key": "all-operator"}
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_the_four_answers_are_seen_without_scrolling(browser: Chrome, client: ht
     store.close()
     set_window(browser, 1280, 800)
     sign_in_everywhere(browser, client)
-    listed = client.get("/incidents.json?status=all", headers={"X-API-Key": "all-operator"}).json()["incidents"]
+    listed = client.get("/incidents.json?status=all", headers=OPERATOR).json()["incidents"]
     hidden = {}
     for incident in listed:
         browser.get(f"{client.base_url}/incidents/{incident['incidentId']}")
@@ -77,6 +79,36 @@ def test_the_four_answers_are_seen_without_scrolling(browser: Chrome, client: ht
             hidden[incident["title"]] = missing
     assert hidden == {}
     assert len(listed) > 8
+
+
+def test_the_answers_show_who_of_those_that_reached_the_step_is_hit_and_the_timeline_follows(
+    browser: Chrome, client: httpx.Client
+) -> None:
+    set_window(browser, 1400, 800)
+    sign_in_everywhere(browser, client)
+    browser.get(f"{client.base_url}/incidents?sort=-affectedSessions")
+    press(browser, "j", Keys.ENTER)
+    wait_for(browser, lambda page: page.find_elements(By.ID, "example"))
+    hit = browser.find_element(By.CSS_SELECTOR, "section[aria-labelledby=whom]")
+    assert "36 of 1,146 that reached this step: 3.1 % (2.3–4.3 %)" in hit.text
+    assert "Most in 2.5.0: 7.9 % of 139; others 2.5 % of 1,007." in hit.text
+    assert browser.execute_script("return arguments[0].scrollHeight <= arguments[0].clientHeight", hit)
+    answers, side, story = (browser.find_element(By.CSS_SELECTOR, f".columns > {part}").rect for part in COLUMNS)
+    assert 0 < story["y"] - answers["y"] - answers["height"] < 40, "nothing stands empty below the answers"
+    assert story["x"] + story["width"] < side["x"]
+
+
+@pytest.mark.parametrize("width", [360, 700, 1000])
+def test_no_page_scrolls_sideways(browser: Chrome, client: httpx.Client, width: int) -> None:
+    set_window(browser, width, 800)
+    sign_in_everywhere(browser, client)
+    (found,) = client.get("/incidents.json?sort=-affectedSessions", headers=OPERATOR).json()["incidents"][:1]
+    wide = {}
+    for path in (*PAGES.values(), f"/incidents/{found['incidentId']}", "/exceptions", "/audit"):
+        browser.get(f"{client.base_url}{path}")
+        if (reached := browser.execute_script("return document.documentElement.scrollWidth")) > width:
+            wide[path] = reached
+    assert wide == {}
 
 
 def test_every_event_of_a_session_is_drawn_and_a_key_moves_through_them(browser: Chrome, client: httpx.Client) -> None:
