@@ -42,13 +42,17 @@ def waiting_line(waiting: WaitingTickets, now: datetime) -> str:
     """One line of Markdown."""
     tickets = f"{escape_markdown(waiting.tracker)}: {format_count(waiting.number, 'ticket')}"
     reason = f" ({escape_markdown(waiting.reason[:_LONGEST])})" if waiting.reason else ""
-    if waiting.state == "export_failed":
+    if waiting.state == "export_failed" and waiting.until is None:
         return f"{tickets} refused{reason}; fix the cause, then file them with `furrow export --retry-failed`"
     until = ""
     if waiting.until is not None:
         at = waiting.until.astimezone(UTC)
         first = "" if waiting.number == 1 else " the first of them"
-        until = f"{first} until {at:%Y-%m-%d %H:%M:%S} UTC (in {format_duration((at - now).total_seconds())})"
+        left = (at - now).total_seconds()
+        until = f"{first} until {at:%Y-%m-%d %H:%M:%S} UTC" + (f" (in {format_duration(left)})" if left > 0 else "")
+    if waiting.state == "export_failed":
+        again = "they are tried again then, or when its settings change; `furrow export --retry-failed` tries at once"
+        return f"{tickets} refused by the tracker for all{reason},{until}; {again}"
     if waiting.state == "retry":
         return f"{tickets} postponed{until}{reason}; `furrow export --now` retries at once"
     return f"{tickets} claimed by a run that is active or was stopped{until}"

@@ -178,7 +178,7 @@ _WAITING_TICKETS = text("""
     WHERE i.status IN ('confirmed', 'regressed') AND i.merged_into IS NULL
       AND (o.state = 'export_failed' OR (o.state = 'retry' AND o.retry_at > clock_timestamp())
            OR (o.state = 'claimed' AND o.lease_until > clock_timestamp()))
-    GROUP BY o.tracker, o.state ORDER BY o.tracker, o.state
+    GROUP BY o.tracker, o.state, o.refused_by IS NOT NULL ORDER BY o.tracker, o.state, o.refused_by IS NOT NULL
 """)
 _HASTEN = text("UPDATE outbox SET retry_at = NULL, updated_at = now() WHERE state = 'retry' AND retry_at IS NOT NULL")
 
@@ -194,7 +194,8 @@ _REFUSED = text("""
 
 class WaitingTickets(NamedTuple):
     """Tickets of one tracker in one state (``retry``, ``claimed``, ``export_failed``): how many, until when the first of them
-    waits (None: until a person retries it), and the latest error of the tracker."""
+    waits (None: until a person retries it), and the latest error of the tracker. Those that the tracker itself refused, and not
+    their content, are an entry of their own: they are ``export_failed`` and wait until a time."""
 
     tracker: str
     state: str

@@ -633,11 +633,12 @@ def test_what_is_put_off_is_told_with_its_time_and_can_be_hastened(tracker: Any)
 
 def test_what_is_refused_is_told_with_the_trackers_words(jira: FakeJira) -> None:
     confirmed("pay", "login")
-    jira.projects = set()
+    said = {"errorMessages": [], "errors": {"components": "Component is required."}}
+    jira.faults = [Fault(fake_jira.is_create, Answer(400, said), times=2)]
     run()
     (line,) = describe_waiting_tickets.fn()
-    assert line.startswith("jira: 2 tickets refused")
-    assert "valid project is required" in line
+    assert line.startswith("jira: 2 tickets refused (")
+    assert "Component is required" in line
     assert line.endswith("fix the cause, then file them with `furrow export --retry-failed`")
 
 

@@ -1,5 +1,6 @@
 """Exactly one ticket for each incident, and the right one in the ledger: what can go wrong between Furrow and a tracker."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from tasks import connections
+from tasks.waiting import describe_waiting_tickets
 from tests.fakes import jira as fake_jira
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear, operation, rate_limited
@@ -128,6 +130,7 @@ def test_the_copy_that_a_person_made_stays_open(jira: FakeJira) -> None:
 _FROZEN = """
 import sys
 from tasks import connections
+from tasks.waiting import describe_waiting_tickets
 from tasks.export import claim_incident, export_incident
 from trackers.jira.tracker import JiraTracker
 search = JiraTracker._search_by_label
@@ -311,6 +314,23 @@ def test_a_ticket_that_is_out_of_sight_with_its_project_is_not_filed_again(jira:
 
 # Refusals of the tracker
 # -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_tracker_refuses_for_all_tickets_is_told_with_the_time_of_the_next_try(jira: FakeJira) -> None:
+    confirmed("pay", "login")
+    jira.projects = set()
+    run()
+    (line,) = describe_waiting_tickets.fn()
+    assert line.startswith("jira: 2 tickets refused by the tracker for all (")
+    assert "valid project is required" in line
+    when = r", the first of them until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ min\); they are tried again"
+    assert re.search(when, line)
+    sql("UPDATE outbox SET retry_at = now() - interval '5 minutes'")
+    (line,) = describe_waiting_tickets.fn()
+    assert "UTC; they are tried again then, or when its settings change; `furrow export --retry-failed` tries" in line
+    jira.projects = {"OPS"}
+    assert run().name == "Completed"
+    assert describe_waiting_tickets.fn() == []
 
 
 def test_an_expired_token_keeps_runs_degraded_until_it_is_changed(tracker: Any, setting: Callable[..., None]) -> None:
