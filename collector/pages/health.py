@@ -84,7 +84,7 @@ def _find_trouble(status: InstallationStatus) -> list[str]:
     if lag is not None and lag > LAG_LIMIT_SECONDS:
         found.append(f"The oldest work has waited {lag / 60:.0f} min to be analysed.")
     for number, noun, text in (
-        (tickets.get("export_failed"), "ticket", "refused by the tracker, waiting for a person"),
+        (tickets.get("export_failed"), "ticket", "refused by the tracker"),
         (status["deadSessions"], "session", "not analysed, because the analysis failed"),
         (status["unknownTicketStates"], "ticket", "in a state that Furrow does not know (setting ticketStates)"),
         (status["held"], "incident", "held back by a flood of new incidents"),
