@@ -39,11 +39,10 @@ def backup(
 ) -> None:
     """Write a backup to a directory.
 
-    It contains incidents, tickets, created keys, events, the spool and dead letters. Not included: runs in Prefect, and the
-    keys that the installation made for itself.
+    It contains incidents, tickets, keys, events, the spool and dead letters. Not included: runs in Prefect.
 
     With embedded stores, stop `furrow up` first: only one process can open them. With database servers, `furrow up` may keep
-    running. The backup contains personal data and the secret that user ids are hashed with: protect it like the data
+    running. The backup contains personal data, keys, and the secret that user ids are hashed with: protect it like the data
     directory.
     """
     from furrow.installation.backup import write_backup

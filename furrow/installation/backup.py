@@ -1,8 +1,9 @@
 """``furrow backup`` and ``furrow restore``: write the data of an installation to a directory of files, and restore it.
 
 A backup contains ``manifest.json`` (the contents, with a checksum of each file), ``postgres/``, ``clickhouse/`` and
-``files/`` (the spool with its dead letters, and the secret that user ids are hashed with). It is written under a temporary
-name and renamed when it is complete. Prefect's database is not included (docs/decisions/0009-backups-are-rows.md).
+``files/``: the spool with its dead letters, the secret that user ids are hashed with, and the keys that the installation made.
+It is written under a temporary name and renamed when it is complete. Prefect's database is not included
+(docs/decisions/0009-backups-are-rows.md).
 
 Order: spool, Postgres, ClickHouse. Events that land meanwhile, in server mode, are then in the spool or in ClickHouse or in
 both, and events are deduplicated by their ids. The watermark in Postgres is older than ClickHouse: the events after it are
@@ -34,6 +35,7 @@ from stores.incidents import incident_backup
 FORMAT = 1
 _MANIFEST = "manifest.json"
 _SALT = kept_secrets.USER_SALT
+_KEYS = (kept_secrets.INGEST_KEY, kept_secrets.OPERATOR_KEY)
 _STOP = "stop it first: only one process can open the embedded stores"
 
 
@@ -108,7 +110,9 @@ def restore_backup(settings: Settings, source: Path) -> BackupSummary:
             incident_backup.load_incident_tables(incidents, source / "postgres", manifest.postgres)
         if events and manifest.clickhouse:
             event_backup.load_event_tables(events, source / "clickhouse", manifest.clickhouse)
-    shutil.copytree(source / "files", data, dirs_exist_ok=True)
+    # Keys that stand in the data directory already are in use, perhaps in pages: they stay.
+    kept = {name for name in _KEYS if (data / name).exists()}
+    shutil.copytree(source / "files", data, ignore=lambda _folder, names: kept & set(names), dirs_exist_ok=True)
     restrict_data_directory(data)
     marker.unlink()
     return _summarise_manifest(manifest)
@@ -119,7 +123,7 @@ def _write_backup_files(
 ) -> BackupSummary:
     for name in ("files", "postgres", "clickhouse"):
         (part / name).mkdir(mode=0o700)
-    _copy_spool_and_salt(settings, part / "files")
+    _copy_spool_and_secrets(settings, part / "files")
     manifest = _Manifest(
         format=FORMAT,
         furrow=VERSION,
@@ -143,9 +147,10 @@ def _write_backup_files(
     return _summarise_manifest(manifest)
 
 
-def _copy_spool_and_salt(settings: Settings, target: Path) -> None:
-    if (settings.data_dir / _SALT).exists():
-        shutil.copy2(settings.data_dir / _SALT, target / _SALT)
+def _copy_spool_and_secrets(settings: Settings, target: Path) -> None:
+    for name in (_SALT, *_KEYS):
+        if (settings.data_dir / name).exists():
+            shutil.copy2(settings.data_dir / name, target / name)
     for path in sorted(settings.spool_dir.rglob("*")):
         if path.is_file():
             copy = target / "spool" / path.relative_to(settings.spool_dir)

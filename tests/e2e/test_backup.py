@@ -19,6 +19,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import PATIENT_SECONDS, Up, environment, frustrated_session, until
 from tests.e2e.test_commands_operators import WINDOW, furrow, on, refused, succeeded
 
+KEYS = ("ingest-key", "operator-key")
 COUNTED = ("eventsStored", "deadLetters", "sessions", "detections", "incidents", "tickets")
 
 
@@ -49,6 +50,8 @@ def before(up: Up) -> dict[str, Any]:
 def backup(up: Up, before: dict[str, Any]) -> Path:
     assert before
     up.interrupt()
+    for name in KEYS:
+        (up.data / name).write_text(f"made-{name}", encoding="utf-8")
     directory = up.data.parent / "backup"
     told = json.loads(succeeded(furrow("backup", str(directory), "--data-dir", str(up.data), "--json")))
     assert (told["rows"]["events"], told["rows"]["sessions"], told["rows"]["detections"]) == (55, 5, 5)
@@ -86,6 +89,8 @@ def test_a_round_trip_brings_everything_back(up: Up, before: dict[str, Any], bac
     printed = succeeded(furrow("restore", str(backup), "--data-dir", str(up.data)))
     assert "restored from" in printed
     assert not (up.data / "prefect").exists()
+    assert {name: (up.data / name).read_text() for name in KEYS} == {name: f"made-{name}" for name in KEYS}
+    assert {(up.data / name).stat().st_mode & 0o777 for name in KEYS} == {0o600}
     up.start()
     until(lambda: up.get("/v1/status")["eventsStored"] == 55, 60)
     assert figures(up) == {name: before[name] for name in ("status", "incidents")}
@@ -112,6 +117,14 @@ def test_a_restore_goes_nowhere_but_into_what_is_empty(up: Up, backup: Path) -> 
     told = refused(furrow("restore", str(backup), "--data-dir", str(up.data)))
     assert "not empty" in told
     assert "new data directory" in told
+
+
+@pytest.mark.long
+def test_a_key_that_is_in_the_data_directory_stays(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ingest-key").write_text("in-use", encoding="utf-8")
+    succeeded(furrow("restore", str(backup), "--data-dir", str(tmp_path / "data")))
+    assert [(tmp_path / "data" / name).read_text() for name in KEYS] == ["in-use", "made-operator-key"]
 
 
 @pytest.mark.long
