@@ -309,9 +309,28 @@ def _is_implicit(frame: Frame, actions: UserActions, causes: Causes, background:
     expected[angry] = (fields[angry] >= 1) | _is_awaited(frame, actions, heads[angry])
     # An application that never changes its page by itself answers a form by loading one.
     scripted = (frame.kind == NAVIGATION) & frame.column_equals("nav_type", "push", "replace", "")
-    loads = ~any_by_owner(frame.visit, scripted, len(frame.low))
-    known = asked[visit] | (form & loads[visit] & _has_burst(frame, presses))
+    shows = ~any_by_owner(frame.visit, scripted, len(frame.low))[visit] | _reads_pages(frame, causes, presses)
+    known = asked[visit] | (form & shows & _has_burst(frame, presses))
     return np.asarray(~disabled & expected & known & ~spoken[visit], dtype=np.bool_)
+
+
+def _reads_pages(frame: Frame, causes: Causes, presses: _Presses) -> Bools:
+    """Per control: whether a page of the visit was read with success, background or not, and no press on the control's page got
+    such an answer from its first try on (links left out): the person may have got there by it, or by another control.
+
+    An address that serves everything (GraphQL) is background, since it answers whatever is pressed.
+    """
+    good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise)
+    good = good[(causes.cause[good] >= 0) & (frame.third_party[good] != 1)]
+    by = causes.cause[good]
+    read = any_by_owner(frame.visit[by], frame.kind[by] == NAVIGATION, len(frame.low))
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    pressed = by[equals_any(frame.kind[by], CLICK, SUBMIT) & ~link]
+    heads = presses.row[mark_group_starts(presses.control)]
+    latest = np.full(len(frame.low) * len(frame.routes), -1, dtype=np.int64)
+    np.maximum.at(latest, frame.visit[pressed] * len(frame.routes) + frame.route[pressed], pressed)
+    answered = latest[frame.visit[heads] * len(frame.routes) + frame.route[heads]] >= heads
+    return np.asarray(read[frame.visit[heads]] & ~answered, dtype=np.bool_)
 
 
 def _is_awaited(frame: Frame, actions: UserActions, rows: Ints) -> Bools:
