@@ -73,7 +73,7 @@ _BARRED: Final = (
 
 @dataclass(frozen=True)
 class _Presses:
-    """The presses of controls that may be dead, ordered by control (a visit's action) and time; one entry each."""
+    """The presses of controls that may be dead, ordered by control (a visit's action on one page) and time; one entry each."""
 
     row: Ints
     control: Ints
@@ -155,10 +155,9 @@ def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: C
     key = frame.visit[rows] * base + actions.action[rows]
     silent = ~is_among(key, key[answered[rows]])
     rows, key = rows[silent], key[silent]
-    key = key * len(frame.routes) + frame.route[rows]
-    order = np.argsort(key, kind="stable")
+    order = np.lexsort((frame.route[rows], key))
     rows, key = rows[order], key[order]
-    first = mark_group_starts(key)
+    first = mark_group_starts(key, frame.route[rows])
     apart = first.copy()
     apart[1:] |= np.diff(frame.ts[rows]) > config.rage_gap_ms
     changes = _changes(frame)
@@ -327,10 +326,10 @@ def _reads_pages(frame: Frame, causes: Causes, presses: _Presses) -> Bools:
     link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
     pressed = by[equals_any(frame.kind[by], CLICK, SUBMIT) & ~link]
     heads = presses.row[mark_group_starts(presses.control)]
-    latest = np.full(len(frame.low) * len(frame.routes), -1, dtype=np.int64)
-    np.maximum.at(latest, frame.visit[pressed] * len(frame.routes) + frame.route[pressed], pressed)
-    answered = latest[frame.visit[heads] * len(frame.routes) + frame.route[heads]] >= heads
-    return np.asarray(read[frame.visit[heads]] & ~answered, dtype=np.bool_)
+    rows = np.concatenate((heads, pressed))
+    page = np.unique(frame.visit[rows] * len(frame.routes) + frame.route[rows], return_inverse=True)[1]
+    latest = max_by_owner(page[len(heads) :], pressed, int(page.max(initial=-1)) + 1, -1)
+    return np.asarray(read[frame.visit[heads]] & (latest[page[: len(heads)]] < heads), dtype=np.bool_)
 
 
 def _is_awaited(frame: Frame, actions: UserActions, rows: Ints) -> Bools:

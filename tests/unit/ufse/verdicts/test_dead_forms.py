@@ -282,7 +282,7 @@ CALM: dict[str, list[Row]] = {
             row
             for i in range(3)
             for row in (
-                go(10 + 10 * i, f"/people/{i + 1}", "push"),
+                go(10 + 10 * i, f"/people/{i + 1}", "link"),
                 *presses(12 + 10 * i, 12.3 + 10 * i, 12.6 + 10 * i, route=f"/people/{i + 1}", responded=0),
             )
         ],
