@@ -109,6 +109,7 @@ def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFai
     own = only_slow[candidate] & is_pair_among(candidate, row, failed.owner[slow], failed.row[slow])
     own |= attribution.shared[row] & ~only_slow[candidate] & _is_beside_failure(index, row)
     own |= attribution.shared[row] & _is_asked_while_pending(index, found, candidate, row)
+    own |= _is_asked_by_detour(index, row)
     # Another page of the same kind is no success of the page that failed.
     page = index.is_page_action(found.action)[candidate]
     own |= page & ~is_pair_among(candidate, frame.route[row], failed.owner, frame.route[failed.row])
@@ -137,6 +138,19 @@ def _is_asked_while_pending(index: Index, found: Candidates, candidate: Ints, ro
         & (frame.endpoint[last] == frame.endpoint[row])
     )
     return np.asarray(inside, dtype=np.bool_)
+
+
+def _is_asked_by_detour(index: Index, row: Ints) -> Bools:
+    """Per good answer: whether a login or error page asked for it, to which its action threw the person.
+
+    The page is the last one shown before the request began, and was shown after the action.
+    """
+    frame, moves = index.frame, index.navigation_rows
+    cause = index.attribution.cause[row]
+    shown = frame.find_last_until(moves, frame.visit[row], index.attribution.begin[row])
+    page = frame.pattern[np.maximum(shown, 0)]
+    detour = index.detour_patterns[page] | index.login_patterns[page]
+    return np.asarray((cause >= 0) & (shown > cause) & detour & (page != frame.pattern[cause]), dtype=np.bool_)
 
 
 def _is_beside_failure(index: Index, row: Ints) -> Bools:

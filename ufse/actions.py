@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, count_by_owner, is_among, mark_group_starts, max_by_owner
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, is_among, mark_group_starts, max_by_owner
 from ufse.config import Config
 from ufse.frame import Frame
 from ufse.references import find_named_causes
@@ -49,8 +49,12 @@ def find_user_actions(frame: Frame, config: Config) -> UserActions:
     )
 
 
-def add_failing_steps(frame: Frame, actions: UserActions, failing: Ints, answered: Ints, config: Config) -> UserActions:
+def add_failing_steps(
+    frame: Frame, actions: UserActions, failing: Ints, answered: Ints, silent: Ints, config: Config
+) -> UserActions:
     """``actions``, where a "next" or "previous" most of whose clicks failed, the last one included, is a step, not paging.
+
+    So is one that never answered (``silent``: rows of its tries), which sends a form (``ufse.dead_controls``).
 
     Whoever pages gets a page at most clicks. Quick clicks may be paging in haste: at least three tries must be a pause apart.
     ``failing``, ``answered``: rows of interactions that failed or were answered well.
@@ -73,7 +77,8 @@ def add_failing_steps(frame: Frame, actions: UserActions, failing: Ints, answere
     good = is_among(rows, answered) & ~bad
     presses, failed = count_by_owner(owner, size), count_by_owner(owner, size, bad)
     latest = max_by_owner(owner[bad], rows[bad], size, -1) > max_by_owner(owner[good], rows[good], size, -1)
-    found = ((count_by_owner(owner, size, bad & apart) >= _FAILING_TRIES) & (2 * failed > presses) & latest)[owner]
+    found = (count_by_owner(owner, size, bad & apart) >= _FAILING_TRIES) & (2 * failed > presses) & latest
+    found = (found | any_by_owner(owner, is_among(rows, silent), size))[owner]
     step, meaningful = actions.step.copy(), actions.meaningful.copy()
     step[rows[found]] = meaningful[rows[found]] = True
     return replace(actions, step=step, meaningful=meaningful)

@@ -12,7 +12,7 @@ from ufse.config import Config
 from ufse.constant_lags import add_constant_lags
 from ufse.dead_controls import mark_missing_answers
 from ufse.exempted import remove_exempt_answers
-from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
+from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SILENT, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
 from ufse.late_answers import add_late_causes
@@ -100,7 +100,8 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     success &= ~is_among(causes.cause, sent_back.presses)
     attributed = (negative != NONE) & (causes.cause >= 0)
     failing = causes.cause[attributed & (negative != SLOW)]
-    actions = add_failing_steps(frame, actions, failing, causes.cause[success & (causes.cause >= 0)], config)
+    answered, silent = causes.cause[success & (causes.cause >= 0)], np.flatnonzero(negative == SILENT)
+    actions = add_failing_steps(frame, actions, failing, answered, silent, config)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
     progress_at[sent_back.presses] = -1
     return Attribution(

@@ -40,6 +40,7 @@ def find_causes(frame: Frame, causing: Bools, config: Config) -> Causes:
     found = Causes(begin, timed, _remove_later_answers(frame, cause, timed, config))
     cause = _chain_to_answers(frame, causing, found, config)
     cause = _assign_page_requests(frame, Causes(begin, timed, cause))
+    cause = _assign_posted_pages(frame, causing, Causes(begin, timed, cause), config)
     cause = _apply_named_causes(frame, causing, cause)
     return Causes(begin, timed, np.where((cause >= 0) & frame.unattended[cause], -1, cause))
 
@@ -260,6 +261,43 @@ def _assign_page_requests(frame: Frame, found: Causes) -> Ints:
     cause = cause.copy()
     cause[rows[opens]] = after[opens]
     cause[rows[opened]] = before[opened]
+    return cause
+
+
+def _assign_posted_pages(frame: Frame, causing: Bools, found: Causes, config: Config) -> Ints:
+    """Causes, where a request that sent a form by loading a page belongs to the press before it, and not to that page.
+
+    It ends in the instant in which the page of its address is shown, and it writes. Such a press may take longer to send than a
+    script's request: the document waits for the page that it replaces. A link sends no form.
+    """
+    cause = found.cause
+    rows = np.flatnonzero((frame.kind == NETWORK) & found.timed & (frame.endpoint >= 0) & ~frame.noise)
+    moves = np.flatnonzero(frame.kind == NAVIGATION)
+    rows = rows[(cause[rows] < 0) | (frame.kind[cause[rows]] == NAVIGATION)]
+    if not len(rows) or not len(moves):
+        return cause
+    place = {f"POST {p}": i for i, p in enumerate(frame.patterns)}
+    page = np.array([place.get(e, -1) for e in frame.endpoints])[frame.endpoint[rows]]
+    rows, page = rows[page >= 0], page[page >= 0]
+    at = np.searchsorted(moves, rows)
+    shown = np.full(len(rows), -1, dtype=np.int64)
+    for move in (moves[np.maximum(at - 1, 0)], moves[np.minimum(at, len(moves) - 1)]):
+        near = np.abs(frame.ts[move] - frame.ts[rows]) <= SHOWN_WITHIN_MS
+        near &= (cause[rows] < 0) | (cause[rows] == move)
+        near &= (frame.visit[move] == frame.visit[rows]) & (frame.pattern[move] == page)
+        shown = np.where(near, move, shown)
+    rows, shown = rows[shown >= 0], shown[shown >= 0]
+    acts = np.flatnonzero(causing & (frame.kind != NAVIGATION))
+    slack = np.where(_has_whole_second_clock(frame)[rows], 999, config.clock_slack_ms)
+    by = frame.find_last_until(acts, frame.visit[rows], found.begin[rows] + slack, near=rows)
+    safe = np.maximum(by, 0)
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[safe]]
+    pressed = (by >= 0) & ((frame.kind[safe] == SUBMIT) | ((frame.kind[safe] == CLICK) & ~link))
+    # The page is the first one after the press.
+    first = moves[np.minimum(np.searchsorted(moves, safe), len(moves) - 1)]
+    own = pressed & (first == shown) & (found.begin[rows] - frame.ts[safe] <= config.network_end_window_ms)
+    cause = cause.copy()
+    cause[rows[own]] = by[own]
     return cause
 
 

@@ -7,10 +7,15 @@ come back and fill the form in again. Here the tries of a control are counted ov
   disabled, and says of another control that it answered. Fields of the page were changed, or the presses include a burst. A
   press of which it says nothing finds a disabled control as the press before it did, while nothing changed;
 * *implicit*: nothing follows any press, although at least two other presses of the visit were answered by a request or a page,
-  and a form was filled in (a submit, or two fields before a button).
+  and a form was filled in (a submit, or two fields before a button). If no request answered a press, pages are answers only
+  where the application loads each of them, and with a burst.
+
+A "next" sends a form if two fields of its page were changed; then it is no paging. What prints, shares or downloads may do so
+unseen, but not while it is disabled.
 
 At least three tries, and two of them repeats: tries without a change of a field since the try before. Pressing a search button
-once after each word is use, not a repeat. A control that was answered once in the visit is not dead.
+once after each word is use, not a repeat. Who loads the page anew must fill it in again: with a burst among the tries, or where
+the collector says that they came to nothing, that is a repeat, too. A control that was answered once in the visit is not dead.
 """
 
 from dataclasses import dataclass, replace
@@ -46,6 +51,7 @@ from ufse.silent_controls import (
     SILENT_TRIES,
     mark_silent_tries,
 )
+from ufse.targets import Target
 
 REPEATS: Final = 2
 """Tries without a change of a field since the try before (own choice: all tries but the first, at the least number)."""
@@ -67,7 +73,7 @@ _BARRED: Final = (
 
 @dataclass(frozen=True)
 class _Presses:
-    """The presses of controls that may be dead, ordered by control (a visit's action) and time; one entry each."""
+    """The presses of controls that may be dead, ordered by control (a visit's action on one page) and time; one entry each."""
 
     row: Ints
     control: Ints
@@ -77,6 +83,8 @@ class _Presses:
     """Whether it begins a try."""
     filled: Bools
     """Whether a field of its page was changed since the press before it."""
+    reloaded: Bools
+    """Whether its page was loaded anew since the press before it, so that it had to be filled in again."""
 
     def any_control(self, chosen: Bools) -> Bools:
         """Per control: whether any of its presses is chosen."""
@@ -100,15 +108,17 @@ def mark_dead_tries(
     if len(presses.row) < SILENT_TRIES:
         return negative, causes
     tries = count_by_owner(presses.control, presses.size, presses.apart)
-    repeats = count_by_owner(presses.control, presses.size, presses.apart & ~presses.filled) - (
-        1 - presses.any_control(presses.filled & mark_group_starts(presses.control)).astype(np.int64)
-    )
-    chosen = (tries >= SILENT_TRIES) & (repeats >= 1)
+    later = presses.apart & ~mark_group_starts(presses.control)
+    repeats = count_by_owner(presses.control, presses.size, later & ~presses.filled)
+    anew = count_by_owner(presses.control, presses.size, later & (~presses.filled | presses.reloaded))
+    chosen = (tries >= SILENT_TRIES) & (anew >= 1)
     if not chosen.any():
         return negative, causes
     chosen &= ~_is_answered(frame, actions, presses)
-    chosen &= _is_explicit(frame, actions, presses, repeats) | (
-        (repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses)
+    chosen &= _is_due(frame, presses)
+    often = (anew >= REPEATS) & ((repeats >= REPEATS) | _has_burst(frame, presses))
+    chosen &= _is_explicit(frame, actions, presses, anew) | (
+        often & _is_implicit(frame, actions, causes, background, presses)
     )
     last = max_by_owner(presses.control, presses.row, presses.size, -1)
     begun = presses.row[presses.apart][np.cumsum(presses.apart) - 1]
@@ -137,16 +147,17 @@ def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: C
     """Clicks and submits of meaningful controls that send something, of which none was ``answered`` (per event); see
     ``_BARRED`` for controls that are left out.
     """
-    barred = np.array([any(getattr(t, n) for n in _BARRED) for t in frame.targets], dtype=np.bool_)
-    rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & actions.meaningful & ~frame.target_ignored)
+    barred = np.array([_is_barred(t) and not (_is_step(t) or _leads_aside(t)) for t in frame.targets], dtype=np.bool_)
+    step = np.array([_is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target]
+    rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & (actions.meaningful | step) & ~frame.target_ignored)
     rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~_is_hidden_by(frame, rows)]
     base = int(actions.action.max(initial=0)) + 1
     key = frame.visit[rows] * base + actions.action[rows]
     silent = ~is_among(key, key[answered[rows]])
     rows, key = rows[silent], key[silent]
-    order = np.argsort(key, kind="stable")
+    order = np.lexsort((frame.route[rows], key))
     rows, key = rows[order], key[order]
-    first = mark_group_starts(key)
+    first = mark_group_starts(key, frame.route[rows])
     apart = first.copy()
     apart[1:] |= np.diff(frame.ts[rows]) > config.rage_gap_ms
     changes = _changes(frame)
@@ -154,7 +165,35 @@ def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: C
     change = changes[np.maximum(at, 0)] if len(changes) else np.zeros(len(rows), dtype=np.int64)
     before = np.where(first, frame.low[frame.visit[rows]] - 1, np.append(-1, rows[:-1])[: len(rows)])
     filled = (at >= 0) & (change > before) & (frame.pattern[change] == frame.pattern[rows])
-    return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled)
+    again = np.flatnonzero((frame.kind == NAVIGATION) & frame.column_equals("nav_type", "reload"))
+    at = np.searchsorted(again, rows) - 1
+    load = again[np.maximum(at, 0)] if len(again) else np.zeros(len(rows), dtype=np.int64)
+    reloaded = (at >= 0) & (load > before) & ~first & (frame.pattern[load] == frame.pattern[rows])
+    return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled, reloaded)
+
+
+def _is_barred(target: Target, spared: tuple[str, ...] = ()) -> bool:
+    """Whether a control owes no answer for any reason of ``_BARRED`` but the ``spared`` ones."""
+    return any(getattr(target, name) for name in _BARRED if name not in spared)
+
+
+def _is_step(target: Target) -> bool:
+    """Whether a control pages only by its word ("next"), so that it may send a form."""
+    return target.paging and target.repeated and not _is_barred(target, ("repeated",))
+
+
+def _leads_aside(target: Target) -> bool:
+    """Whether a control is only barred because what it does may not show on the page: a download, a print, help."""
+    return (target.aside or target.leaves) and not _is_barred(target, ("aside", "leaves"))
+
+
+def _is_due(frame: Frame, presses: _Presses) -> Bools:
+    """Per control: False for a "next" without a filled form, and for one that leads aside, unless it was disabled each time."""
+    heads = frame.target[presses.row[mark_group_starts(presses.control)]]
+    step = np.array([_is_step(t) for t in frame.targets], dtype=np.bool_)[heads]
+    aside = np.array([_leads_aside(t) for t in frame.targets], dtype=np.bool_)[heads]
+    due = ~step | (_count_fields(frame, presses) >= FORM_FIELDS)
+    return np.asarray(due & (~aside | ~presses.any_control(~_is_disabled(frame, presses))), dtype=np.bool_)
 
 
 def _is_hidden_by(frame: Frame, rows: Ints) -> Bools:
@@ -232,7 +271,7 @@ def _is_disabled(frame: Frame, presses: _Presses) -> Bools:
     state = frame.source.read_at("disabled", rows)
     moves = np.flatnonzero(frame.kind == NAVIGATION)
     shown = np.searchsorted(moves, rows)
-    fresh = first | presses.filled | (state >= 0) | (frame.source.read_at("responded", rows) >= 0)
+    fresh = first | presses.filled | (state >= 0) | (frame.source.read_at("responded", rows) == 1)
     fresh[1:] |= shown[1:] > shown[:-1]
     known = np.maximum.accumulate(np.where(fresh, np.arange(len(rows)), 0))
     return np.asarray(state[known] == 1, dtype=np.bool_)
@@ -267,7 +306,30 @@ def _is_implicit(frame: Frame, actions: UserActions, causes: Causes, background:
     angry = np.flatnonzero(_has_burst(frame, presses) & (answered[visit] >= 1) & ~form)
     expected = form.copy()
     expected[angry] = (fields[angry] >= 1) | _is_awaited(frame, actions, heads[angry])
-    return np.asarray(~disabled & expected & asked[visit] & ~spoken[visit], dtype=np.bool_)
+    # An application that never changes its page by itself answers a form by loading one.
+    scripted = (frame.kind == NAVIGATION) & frame.column_equals("nav_type", "push", "replace", "")
+    shows = ~any_by_owner(frame.visit, scripted, len(frame.low))[visit] | _reads_pages(frame, causes, presses)
+    known = asked[visit] | (form & shows & _has_burst(frame, presses))
+    return np.asarray(~disabled & expected & known & ~spoken[visit], dtype=np.bool_)
+
+
+def _reads_pages(frame: Frame, causes: Causes, presses: _Presses) -> Bools:
+    """Per control: whether a page of the visit was read with success, background or not, and no press on the control's page got
+    such an answer from its first try on (links left out): the person may have got there by it, or by another control.
+
+    An address that serves everything (GraphQL) is background, since it answers whatever is pressed.
+    """
+    good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise)
+    good = good[(causes.cause[good] >= 0) & (frame.third_party[good] != 1)]
+    by = causes.cause[good]
+    read = any_by_owner(frame.visit[by], frame.kind[by] == NAVIGATION, len(frame.low))
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    pressed = by[equals_any(frame.kind[by], CLICK, SUBMIT) & ~link]
+    heads = presses.row[mark_group_starts(presses.control)]
+    rows = np.concatenate((heads, pressed))
+    page = np.unique(frame.visit[rows] * len(frame.routes) + frame.route[rows], return_inverse=True)[1]
+    latest = max_by_owner(page[len(heads) :], pressed, int(page.max(initial=-1)) + 1, -1)
+    return np.asarray(read[frame.visit[heads]] & (latest[page[: len(heads)]] < heads), dtype=np.bool_)
 
 
 def _is_awaited(frame: Frame, actions: UserActions, rows: Ints) -> Bools:

@@ -16,12 +16,14 @@ _FAILED_ROUTE = re.compile(
     r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
 )
 DETOUR_PATTERN: Final = (
-    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
+    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|(wp-)?log[-_]?in|sign[-_]?in)"
+    r"([.][a-z]{2,5})?(/|$)"
 )
 """Error pages and logins, in small letters (as ClickHouse reads it, too)."""
 LOGIN_PATTERN: Final = (
-    r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
-    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
+    r"(^|/)((wp-)?log[-_]?in|log-?on|sign[-_]?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
+    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)"
+    r"([.][a-z]{2,5})?(/|$)"
 )
 """Login pages, by the usual words of a few languages (as ClickHouse reads it, too). The rules do not recognise other names."""
 _DETOUR = re.compile(DETOUR_PATTERN)

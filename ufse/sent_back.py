@@ -74,7 +74,7 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     tries = presses[apart]
     key = _key_actions(frame, actions)
     back = _is_returned(frame, tries, moves, login, detour, config)
-    back |= _is_emptied(frame, actions, tries, reloads, cause, config)
+    back |= _is_emptied(frame, actions, tries, reloads, cause, login, config)
     filled = _is_filled_before(frame, tries)
     back &= filled | _is_in_login_loop(frame, tries, key[tries], back, filled, login)
     back |= find_shown_again(frame, tries, key, cause, config)
@@ -126,7 +126,9 @@ def _find_reloads(frame: Frame) -> Ints:
     return np.flatnonzero((frame.kind == NAVIGATION) & frame.column_equals("nav_type", "reload"))
 
 
-def _is_emptied(frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, cause: Ints, config: Config) -> Bools:
+def _is_emptied(
+    frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, cause: Ints, login: Bools, config: Config
+) -> Bools:
     """Per try: its page was loaded anew without a request of its action, see above."""
     if len(reloads) < RETURNED_TRIES:
         return np.zeros(len(tries), dtype=np.bool_)
@@ -149,7 +151,8 @@ def _is_emptied(frame: Frame, actions: UserActions, tries: Ints, reloads: Ints, 
     by = by[~is_among(key[by], key[tries[again]])]
     answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low)) >= ANSWERED_PRESSES
     served = any_by_owner(frame.visit[by], is_among(by, cause[good]), len(frame.low))
-    known = frame.known.reports_successes[frame.visit[tries]]
+    # A login form that comes again refused the login, whatever the collector reports.
+    known = frame.known.reports_successes[frame.visit[tries]] | login[frame.pattern[tries]]
     return np.asarray(again & known & (answered | served)[frame.visit[tries]], dtype=np.bool_)
 
 

@@ -11,7 +11,7 @@ from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
-from ufse.silent_controls import SILENT_TRIES
+from ufse.silent_controls import ANSWERED_PRESSES, SILENT_TRIES
 from ufse.targets import TEXT_FIELDS
 
 
@@ -30,9 +30,10 @@ def may_lack_answers(ordered: OrderedEvents, config: Config = DEFAULT) -> Bools:
     again = count_by_owner(visit, size, press) >= SILENT_TRIES
     if again.any():
         pressing = acts[again[visit] & (kind != NAVIGATION)]
-        again &= _fills_pressed_page(ordered, pressing) | _presses_in_bursts(ordered, pressing, config.rage_gap_ms)
-    if again.any():
-        again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
+        hurried = _presses_in_bursts(ordered, pressing, config.rage_gap_ms)
+        again &= _fills_pressed_page(ordered, pressing) | hurried
+        asks = any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
+        again &= asks | (hurried & (count_by_owner(visit, size, kind == NAVIGATION) >= ANSWERED_PRESSES))
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     moves = acts[(kind == NAVIGATION) & often[visit]]
     again |= _reports_refusals(ordered, acts[kind == CLICK]) | _shows_forms_again(ordered, acts)

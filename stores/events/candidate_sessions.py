@@ -15,7 +15,7 @@ from ufse.dead_controls import BURST
 from ufse.form_pages import SHOWN_TRIES
 from ufse.page_kinds import DETOUR_PATTERN, LOGIN_PATTERN
 from ufse.sent_back import RETURNED_TRIES
-from ufse.silent_controls import SILENT_TRIES
+from ufse.silent_controls import ANSWERED_PRESSES, SILENT_TRIES
 from ufse.targets import TEXT_FIELDS
 
 LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
@@ -56,11 +56,14 @@ _TRIED: Final = (
     f"{{presses}} >= {SILENT_TRIES} AND ({{changes}} >= 1 OR ({{presses}} >= {_MOST_TRIES} AND {{hurried}} >= {BURST}))"
 )
 """Silent controls need their tries, and a change of a field or a burst, on one page."""
+_HURRIED_TRIES: Final = f"{{presses}} >= {_MOST_TRIES} AND {{hurried}} >= {BURST}"
+"""Where pages are the only answers, they need a burst."""
 _SENT_AGAIN: Final = f"least({{presses}}, {{moves}}, {{fields}}) >= {SHOWN_TRIES}"
 """Forms whose own page comes back need all of it on one page."""
 _MAY_HOLD: Final = f"""
     max(page_negative) = 1
     OR (sum(page_requests) >= 1 AND {_on_one_page(_TRIED)})
+    OR (sum(page_moves) >= {ANSWERED_PRESSES} AND {_on_one_page(_HURRIED_TRIES)})
     OR {_on_one_page(_SENT_AGAIN)}
     OR (least(sum(page_presses), sum(page_inputs), sum(page_returns)) >= {RETURNED_TRIES})
 """

@@ -18,7 +18,7 @@ from stores.events.event_store import EventStore
 from tests.agents.write import write_set
 from tests.rows import lines
 from tests.unit.ufse.scene import Row, table
-from tests.unit.ufse.verdicts import test_dead_controls, test_login_loops
+from tests.unit.ufse.verdicts import test_dead_controls, test_dead_forms, test_login_loops, test_login_pages
 from tests.unit.ufse.verdicts.test_form_pages import CALM, STRUGGLES
 from ufse import EVENT_SCHEMA
 
@@ -73,6 +73,18 @@ def test_forms_whose_own_page_comes_back_leave_the_store(event_store: EventStore
     assert set(read["session_id"].to_pylist()) == set(STRUGGLES)
 
 
+def test_dead_forms_leave_the_store(event_store: EventStore) -> None:
+    """Also where the pages of an application are loaded, and no request is reported; without a burst, such a session stays."""
+    scenes = {**test_dead_forms.FRUSTRATED, "again": [*test_login_pages.OPENED, *test_login_pages.again(3)]}
+    calm = test_dead_forms.CALM["all pages are loaded, no burst"]
+    rows = [{**row, "session_id": name} for name, scene in {**scenes, "calm": calm}.items() for row in scene]
+    numbered = [{**row, "received_ms": row["ts"]} for row in table(rows).to_pylist()]
+    event_store.land_segment(lines(numbered), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    read = event_store.read_candidate_events(hashes, min(row["received_ms"] for row in numbered))
+    assert set(read["session_id"].to_pylist()) == set(scenes)
+
+
 def leave_out_routes(*kinds: str) -> Callable[[list[Row]], list[Row]]:
     return lambda rows: [{**row, "route": ""} if row["event_type"] in kinds else row for row in rows]
 
@@ -117,7 +129,9 @@ def test_it_holds_them_in_the_shapes_of_sdks_too(
     event_store: EventStore, shape: Callable[[list[Row]], list[Row]]
 ) -> None:
     rows: list[Row] = []
-    for name, session in (test_dead_controls.FRUSTRATED | test_login_loops.FRUSTRATED).items():
+    for name, session in (
+        test_dead_controls.FRUSTRATED | test_dead_forms.FRUSTRATED | test_login_loops.FRUSTRATED
+    ).items():
         shaped = shape([{**row, "session_id": name} for row in session])
         ids = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {number}")) for number in range(len(shaped)))
         rows += [{**row, "received_ms": row["ts"], "event_id": id_} for row, id_ in zip(shaped, ids, strict=True)]
