@@ -16,6 +16,7 @@ from collector.routes.openapi import build_openapi_document
 from collector.routes.route import Handler, Route, RouteGroup, list_routes
 from collector.services import open_services
 from collector.store import Incidents
+from collector.transport.hot_requests import HotRequest
 from core.hosts import AllowedHosts, HostCheck
 from core.package import VERSION
 from stores.opening import open_incident_store_at
@@ -117,7 +118,7 @@ class DirectRoutes:
         """Answer a request of one of the routes."""
         handler: Handler = scope["app"].state.handlers[self._routes[scope["method"], scope["path"]]]
         try:
-            response = await handler(Request(scope, receive, send))
+            response = await handler(HotRequest(scope, receive, send))
         except http_errors.ApiError as error:
             response = http_errors.error_response(error)
         await response(scope, receive, send)

@@ -1,7 +1,7 @@
 """JSON answers, and the form of every error: ``{"error": {"code": "…", "message": "…"}}``."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from core.metrics import count_degraded
 
+_FIXED_FIELDS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -45,13 +46,11 @@ class ApiError(Exception):
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer that is not cached, and whose type browsers do not guess."""
-    fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return Response(
-        msgspec.json.encode(content),
-        status,
-        headers={**fixed, **(headers or {})},
-        media_type="application/json",
-    )
+    response = Response(msgspec.json.encode(content), status, media_type="application/json")
+    response.raw_headers += _FIXED_FIELDS
+    if headers:
+        response.headers.update(headers)
+    return response
 
 
 def error_response(error: ApiError) -> Response:

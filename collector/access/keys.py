@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -295,6 +296,7 @@ def _key_display_name(key: KeyRecord) -> str:
     return f"key {name}" if name == RULE else name  # the history would show the person's action as the rule's
 
 
+@lru_cache(maxsize=1_024)  # strangers choose the texts: bounded
 def _origin_host(origin: str) -> str | None:
     try:
         return urlsplit(origin).hostname

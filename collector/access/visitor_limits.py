@@ -12,6 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ from collector.access.keys import Grant
 from collector.config import CollectorConfig
 from collector.contract import Row
 from collector.metrics import NAMES_FOLDED
+from collector.privacy.cache import CACHED_LENGTH, Cache
 from collector.spool.quota import Owner
 from collector.transport.limits import FairLimit, RateLimit
 
@@ -28,6 +30,8 @@ OTHER: Final = "other"
 OTHER_ROUTE: Final = "/other"
 """Stands for each route, and each address of a request, that a session names beyond its limit."""
 _HOUR: Final = 3_600.0
+_DAY: Final = 86_400
+_MAX_HASHES: Final = 4_096
 _MAX_SESSIONS: Final = 50_000
 _MAX_NAMES: Final = 400_000  # of all sessions together; at most about 40 MB
 # Two pages of one kind differ in such parts; the engine folds them away, too.
@@ -39,19 +43,35 @@ def name_code(name: str) -> int:
     return hash(_ID.sub("0", name))
 
 
+_CODES: Final = Cache(name_code)
+"""The pages of a site have the same names in all sessions."""
+
+
 class SenderNames:
-    """Hashes addresses for the tables of this process."""
+    """Hashes addresses for the tables of this process, and remembers the hashes of the day, as long as they are few."""
 
     def __init__(self) -> None:
         self._day = ""
         self._salt = b""
+        self._hashes: dict[str, str] = {}
 
     def hash_sender(self, source: str, day: str = "") -> str:
         """The hash of ``source`` on ``day`` (``2026-01-31``; default: today, UTC), 16 hex digits."""
-        day = day or datetime.now(UTC).date().isoformat()
+        day = day or _name_day(int(time.time() // _DAY))
+        if day != self._day or len(self._hashes) > _MAX_HASHES:
+            self._hashes = {}
         if day != self._day:
             self._day, self._salt = day, secrets.token_bytes(32)
-        return hashlib.blake2b(source.encode(), key=self._salt, digest_size=8).hexdigest()
+        known = self._hashes.get(source)
+        if known is None:
+            known = hashlib.blake2b(source.encode(), key=self._salt, digest_size=8).hexdigest()
+            self._hashes[source] = known
+        return known
+
+
+@lru_cache(maxsize=2)
+def _name_day(number: int) -> str:
+    return datetime.fromtimestamp(number * _DAY, UTC).date().isoformat()
 
 
 class _Names:
@@ -67,14 +87,6 @@ class _Names:
     @property
     def size(self) -> int:
         return len(self.routes) + len(self.targets) + len(self.urls)
-
-
-class _Codes(dict[str, int]):
-    """The codes of a request's names: most of its events repeat them."""
-
-    def __missing__(self, name: str) -> int:
-        code = self[name] = name_code(name)
-        return code
 
 
 class SessionNames:
@@ -102,30 +114,29 @@ class SessionNames:
     def fold_names(self, rows: Sequence[Row]) -> Counter[str]:
         """Replace the names in ``rows`` that exceed the limits of their sessions. Returns how many, by kind of name."""
         folded: Counter[str] = Counter()
-        codes = _Codes()
         for (project, session_id), run in groupby(rows, _session_of_row):
             names = self._find_names(project, session_id)
             before = names.size
-            self._fold_run(names, run, codes, folded)
+            self._fold_run(names, run, folded)
             self.size += names.size - before
         self._forget_sessions()
         return folded
 
-    def _fold_run(self, names: _Names, run: Iterable[Row], codes: _Codes, folded: Counter[str]) -> None:
+    def _fold_run(self, names: _Names, run: Iterable[Row], folded: Counter[str]) -> None:
         # This is on the way of every event: a name that the run had before is found in one step.
         routes, urls, targets = {""}, {""}, {""}
         for row in run:
-            if row.route not in routes and not _admit(names.routes, row.route, codes, self._routes, routes):
+            if row.route not in routes and not _admit(names.routes, row.route, self._routes, routes):
                 row.route = OTHER_ROUTE
                 folded["route"] += 1
-            if row.nav_from not in routes and not _admit(names.routes, row.nav_from, codes, self._routes, routes):
+            if row.nav_from not in routes and not _admit(names.routes, row.nav_from, self._routes, routes):
                 row.nav_from = OTHER_ROUTE
                 folded["route"] += 1
-            if row.url not in urls and not _admit(names.urls, row.url, codes, self._routes, urls):
+            if row.url not in urls and not _admit(names.urls, row.url, self._routes, urls):
                 row.url = OTHER_ROUTE
                 folded["url"] += 1
             control = row.target_id or row.target_selector or row.target_label
-            if control not in targets and not _admit(names.targets, control, codes, self._targets, targets):
+            if control not in targets and not _admit(names.targets, control, self._targets, targets):
                 row.target_id, row.target_selector, row.target_label = OTHER, "", ""
                 folded["target"] += 1
 
@@ -147,9 +158,9 @@ def _session_of_row(row: Row) -> tuple[str, str]:
     return row.project, row.session_id
 
 
-def _admit(known: set[int], name: str, codes: _Codes, limit: int, admitted: set[str]) -> bool:
+def _admit(known: set[int], name: str, limit: int, admitted: set[str]) -> bool:
     """Whether a session with the names ``known`` may have ``name``, which then is in both sets."""
-    code = codes[name]
+    code = _CODES[name] if len(name) <= CACHED_LENGTH else name_code(name)
     if code not in known:
         if len(known) >= limit:
             return False

@@ -30,6 +30,7 @@ from collector.privacy import (
     mask_text,
     mask_version,
 )
+from collector.privacy.cache import CACHED_LENGTH, Cache
 
 _POINTERS: Final = frozenset({"mouse", "touch", "keyboard"})
 _ACTIONS: Final = frozenset({"focus", "change", "blur"})
@@ -106,6 +107,8 @@ def _continues(character: str) -> bool:
 def normalise_name(value: object) -> str:
     """A short text (an id, a selector), masked and cut to its limit. An integer becomes text; other types become ''."""
     if type(value) is str:
+        if len(value) <= CACHED_LENGTH:
+            return _NAMES[value]
         return mask_name(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
     return mask_name(str(value)) if type(value) is int and abs(value) < INT64 else ""
 
@@ -128,7 +131,11 @@ def fill_target_columns(row: Row, target: Mapping[str, Any]) -> None:
     if (value := get("tagName")) is not None:
         row.target_tag = normalise_name(value)
     if isinstance(value := get("label"), str):
-        row.target_label = cut_label(mask_text(value if len(value) <= MAX_NAME else cut(value, MAX_NAME)))
+        row.target_label = (
+            _LABELS[value]
+            if len(value) <= CACHED_LENGTH
+            else cut_label(mask_text(value if len(value) <= MAX_NAME else cut(value, MAX_NAME)))
+        )
 
 
 # The functions below leave what is absent as it is in a blank row: unknown.
@@ -261,7 +268,7 @@ def _normalise_event_id(value: object) -> str:
     """An id that a client gave to an event; '' for other types and for one that is too long (half of it is another id)."""
     if type(value) is int and 0 <= value <= INT64:
         return str(value)
-    return mask_name(value) if isinstance(value, str) and len(value) <= MAX_EVENT_ID else ""
+    return _EVENT_IDS[value] if isinstance(value, str) and len(value) <= MAX_EVENT_ID else ""
 
 
 def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
@@ -276,12 +283,12 @@ def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping
         row.cause = _normalise_event_id(value)
     if (value := get("verdictFor")) is not None or (value := also("verdictFor")) is not None:
         row.verdict_for = _normalise_event_id(value)
+        if row.verdict_for and row.event_type == "click":
+            row.event_type = "verdict"  # what became known of an earlier click is no second click
     if (value := also("during")) is not None:
         row.during = _normalise_event_ids(value)
     if (value := also("prerendered")) is not None:
         row.prerendered = _tristate_value(value)
-    if row.verdict_for and row.event_type == "click":
-        row.event_type = "verdict"  # what became known of an earlier click is no second click
 
 
 def _normalise_event_ids(value: object) -> str:
@@ -302,6 +309,11 @@ def _normalise_route(value: object) -> str:
         return ""
     return mask_route(value if len(value) <= MAX_TEXT else cut(cut_route(value), MAX_TEXT))[:MAX_TEXT]
 
+
+_NAMES: Final = Cache(lambda text: mask_name(text)[:MAX_NAME])
+_LABELS: Final = Cache(lambda text: cut_label(mask_text(text)))
+_EVENT_IDS: Final = Cache(mask_name)
+"""Apart from the other names: each id is new, and would take the place of names that return."""
 
 FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {
     "click": _fill_click_columns,

@@ -12,8 +12,8 @@ from collector.contract.columns import (
     normalise_version,
 )
 from collector.contract.fields import (
+    read_metadata,
     validate_idempotency_key,
-    validate_metadata,
     validate_route,
     validate_sequence,
     validate_target,
@@ -23,7 +23,6 @@ from collector.contract.identity import Identity
 from collector.contract.limits import MAX_FUTURE_MS
 from collector.contract.rows import ENCODER, Rejected, Row, Source
 from collector.contract.times import validate_timestamp
-from collector.privacy import mask_metadata
 
 TYPES: Final[Mapping[str, str]] = {
     "click": "click",
@@ -63,10 +62,14 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     row.event_type = event_type
     row.client_ts = client_ts = validate_timestamp(get("timestamp"), "timestamp")
     row.ts = ts = client_ts + source.skew_ms
-    row.received_ms = _find_receipt_time(ts, source)
-    row.session_id = identity.find_stored_session(session_id := get("sessionId"))
+    if not 0 <= ts <= source.latest_ms or source.received_ms < 0:
+        row.received_ms = _find_receipt_time(ts, source)
+    session_id = get("sessionId")
+    known = identity.sessions.get(session_id) if type(session_id) is str else None
+    # A session that this batch had before is valid.
+    row.session_id = identity.find_stored_session(session_id) if known is None else known
     row.route = validate_route(get("route"))
-    metadata = validate_metadata(get("metadata"))
+    metadata, masked = read_metadata(get("metadata"))
     if (value := get("seq")) is not None:
         row.seq = validate_sequence(value)
     if (value := get("userId")) is not None and (user_id := validate_user_id(value)):
@@ -82,7 +85,7 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
         fill = FILL.get(event_type)
         if fill:
             fill(row, metadata, sent_type)
-        row.metadata = ENCODER.encode(mask_metadata(metadata)).decode()
+        row.metadata = ENCODER.encode(masked).decode()
     elif sent_type in IMPLIED:
         FILL[event_type](row, metadata, sent_type)
     return row

@@ -1,5 +1,7 @@
 """The rules of single fields; each function raises ``Rejected`` when the value breaks a rule."""
 
+from typing import Final, TypeAlias
+
 from collector.contract.limits import (
     INT64,
     MAX_FIELD_SHOWN,
@@ -10,7 +12,22 @@ from collector.contract.limits import (
     MAX_USER_ID,
 )
 from collector.contract.rows import ENCODER, Rejected
-from collector.privacy import cut, cut_query, cut_route, mask_route, mask_text
+from collector.privacy import (
+    cut,
+    cut_query,
+    cut_route,
+    mask_metadata,
+    mask_route,
+    mask_small_metadata,
+    mask_text,
+)
+from collector.privacy.cache import CACHED_LENGTH, Cache
+
+Metadata: TypeAlias = tuple[dict[str, object], dict[str, object]]
+"""As sent, and masked."""
+_SMALL_METADATA: Final = MAX_METADATA_BYTES // 6
+"""A character is at most six bytes of JSON: an object of so many characters need not be encoded to be measured."""
+_ROUTES: Final = Cache(lambda route: mask_route(route)[:MAX_ROUTE])
 
 
 def validate_session_id(value: object) -> str:
@@ -26,6 +43,8 @@ def validate_session_id(value: object) -> str:
 def validate_route(value: object) -> str:
     if value is None or value == "":
         return ""  # unknown: the session's navigations name it (ufse/shapes.py)
+    if type(value) is str and len(value) <= CACHED_LENGTH:
+        return _ROUTES[value]
     if not isinstance(value, str):
         raise Rejected("route", "must be text")
     if len(value) > MAX_ROUTE:
@@ -65,6 +84,14 @@ def validate_target(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Rejected("target", "must be an object")
     return value
+
+
+def read_metadata(value: object) -> Metadata:
+    """Valid metadata as sent, and masked."""
+    if type(value) is dict and (masked := mask_small_metadata(value, _SMALL_METADATA)) is not None:
+        return value, masked
+    valid = validate_metadata(value)  # before it is masked: masking costs more than measuring
+    return valid, mask_metadata(valid)
 
 
 def validate_metadata(value: object) -> dict[str, object]:

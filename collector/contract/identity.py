@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 
 import msgspec
 
@@ -22,15 +23,12 @@ class Identity:
     def __init__(self, project: str, salt: bytes) -> None:
         self.user_hashes = Cache(lambda user_id: hash_user(project, user_id, salt))
         self.sessions = Cache(lambda session_id: stored_session(project, session_id, salt))
-        self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
-        self._by_content = hashlib.sha256(self._prefix)  # copied for each event: cheaper than a new one
+        self._prefix, self._by_content = _begin_hash(project)  # the hash is copied for each event
         self._seen: dict[str, int] = {}
 
     def find_stored_session(self, session_id: object) -> str:
         """The stored form of a session id as sent. Raises Rejected for an invalid one."""
-        known = self.sessions.get(session_id) if isinstance(session_id, str) else None
-        # A session that this batch had before is valid.
-        return self.sessions[validate_session_id(session_id)] if known is None else known
+        return self.sessions[validate_session_id(session_id)]
 
     def identify_by_key(self, session_id: str, key: str) -> str:
         content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")
@@ -38,7 +36,11 @@ class Identity:
 
     def identify_by_content(self, event: object) -> str:
         sha = self._by_content.copy()
-        sha.update(_encode_canonically(event))
+        try:
+            # Sorted keys: a proxy may write the same JSON in another order when it sends again.
+            sha.update(_CANONICAL.encode(event))
+        except (OverflowError, ValueError):
+            sha.update(json.dumps(event, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace"))
         digest = sha.hexdigest()
         before = self._seen.get(digest, 0)
         self._seen[digest] = before + 1
@@ -47,12 +49,10 @@ class Identity:
         return _format_uuid(digest)
 
 
-def _encode_canonically(event: object) -> bytes:
-    # Sorted keys: a proxy may write the same JSON in another order when it sends again.
-    try:
-        return _CANONICAL.encode(event)
-    except (OverflowError, ValueError):
-        return json.dumps(event, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+@lru_cache(maxsize=1_024)
+def _begin_hash(project: str) -> "tuple[bytes, hashlib._Hash]":
+    prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
+    return prefix, hashlib.sha256(prefix)
 
 
 def _format_uuid(digest: str) -> str:

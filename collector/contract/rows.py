@@ -7,7 +7,7 @@ import msgspec
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from collector.contract.limits import UNKNOWN_POSITION
+from collector.contract.limits import MAX_FUTURE_MS, UNKNOWN_POSITION
 
 ENCODER = msgspec.json.Encoder()
 
@@ -137,6 +137,8 @@ class Source:
     row_type: type[Row] = Row
     blank: Row = field(init=False)
     """A row with the values that all rows share; each row begins as its copy."""
+    latest_ms: int = field(init=False)
+    """Later events are refused, epoch milliseconds."""
 
     def __post_init__(self) -> None:
         blank = self.row_type(
@@ -156,6 +158,7 @@ class Source:
             sent_ms=self.sent_ms,
         )
         object.__setattr__(self, "blank", blank)
+        object.__setattr__(self, "latest_ms", self.received_ms + MAX_FUTURE_MS)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,8 @@ _RFC3339 = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_JAVASCRIPT_LENGTH = 24
+_FRACTIONS = {f".{ms:03d}Z": ms for ms in range(1_000)}
 
 
 def validate_timestamp(value: object, name: str) -> int:
@@ -22,10 +24,12 @@ def validate_timestamp(value: object, name: str) -> int:
     """
     if type(value) is str:
         # The format of JavaScript's toISOString; seconds are cached, because many events share a second.
-        if len(value) == 24 and value[19] == "." and value[23] == "Z" and value[20:23].isdecimal() and value.isascii():
-            second = _parse_second_ms(value[:19])
-            if second is not None:
-                return second + int(value[20:23])
+        if (
+            len(value) == _JAVASCRIPT_LENGTH
+            and (ms := _FRACTIONS.get(value[19:])) is not None
+            and (second := _parse_second_ms(value[:19])) is not None
+        ):
+            return second + ms
         ms = _parse_rfc3339(value)
         if ms is None:
             raise Rejected(name, "is neither RFC 3339 with a zone nor epoch milliseconds")

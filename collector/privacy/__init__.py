@@ -24,7 +24,7 @@ from collector.privacy.texts import (
     mask_text,
     mask_version,
 )
-from collector.privacy.values import mask_json, mask_metadata
+from collector.privacy.values import mask_json, mask_metadata, mask_small_metadata
 
 __all__ = [
     "HASHED_USER",
@@ -37,6 +37,7 @@ __all__ = [
     "mask_name",
     "mask_path",
     "mask_route",
+    "mask_small_metadata",
     "mask_source",
     "mask_text",
     "mask_version",

@@ -55,9 +55,17 @@ _PROSE = split_vocabulary("""
 _UNGUARDED = re.compile(r"\d|[^\x00-\x7f]|[a-z][A-Z]|.{16}|[!$^*~+=\\|]")
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_\-]+")
+_NINE_DIGITS = re.compile(r"\d[\d_\-]{8}", re.ASCII)
+"""No card, phone or social security number in a plain name has fewer digits, or a letter between them."""
+_MAC_LENGTH = 17
+
+
 def mask_secrets(text: str, kind: Kind) -> str:
     """Mask the secrets in ``text``, searched in its decoded form; a text without secrets is returned unchanged."""
     if text.isascii() and _CALM.fullmatch(text) and not _may_hold_secret_words(text, kind):
+        return text
+    if not kind.numbers and _PLAIN_NAME.fullmatch(text) and not _may_plain_name_hold_secret(text, kind):
         return text
     plain = to_plain_text(text)
     found = _apply_patterns(plain, kind)
@@ -69,6 +77,21 @@ def mask_secrets(text: str, kind: Kind) -> str:
 
 def _may_hold_secret_words(text: str, kind: Kind) -> bool:
     return "/" in text or len(text) >= 20 or "AKIA" in text or any(word in text.lower() for word in _SCHEMES)
+
+
+def _may_plain_name_hold_secret(text: str, kind: Kind) -> bool:
+    """Whether a pattern may find something in a name of letters, digits, ``-`` and ``_``.
+
+    The ids of events are such names, and each is new. Without spaces, colons, dots and brackets only these patterns can match;
+    a token begins where the name does.
+    """
+    return (
+        (len(text) >= 24 and kind.tokens and p.UUID.fullmatch(text) is None)
+        or (len(text) == _MAC_LENGTH and text[2] == "-")
+        or _NINE_DIGITS.search(text) is not None
+        or p.TOKEN.match(text) is not None
+        or p.IBAN.search(text) is not None
+    )
 
 
 def _apply_patterns(text: str, kind: Kind) -> str:

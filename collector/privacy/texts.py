@@ -1,6 +1,8 @@
 """Masks texts by their kind; the results for short texts are cached."""
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from collector.privacy import patterns, scan
 from collector.privacy.cache import CACHED_LENGTH, Cache
@@ -101,3 +103,12 @@ _SOURCES = Cache(_mask_source)
 _NAMES = Cache(_mask_name)
 _VERSIONS = Cache(_mask_version)
 _IDS = Cache(_holds_secret)
+
+MASKS_OF_SHORT_TEXTS: Final[Mapping[Callable[[str], str], Callable[[str], str]]] = {
+    mask_text: _TEXTS.__getitem__,
+    mask_path: _PATHS.__getitem__,
+    mask_source: _SOURCES.__getitem__,
+    mask_name: _NAMES.__getitem__,
+    mask_version: _VERSIONS.__getitem__,
+}
+"""Does the same for texts of at most `CACHED_LENGTH`, in one step."""

@@ -8,7 +8,14 @@ from collector.privacy.cache import CACHED_LENGTH, Cache
 from collector.privacy.numbers import mask_integer
 from collector.privacy.plain import split_vocabulary
 from collector.privacy.routes import mask_route
-from collector.privacy.texts import mask_name, mask_path, mask_source, mask_text, mask_version
+from collector.privacy.texts import (
+    MASKS_OF_SHORT_TEXTS,
+    mask_name,
+    mask_path,
+    mask_source,
+    mask_text,
+    mask_version,
+)
 
 SECRET: Final = "[secret]"
 CARD: Final = "[card]"
@@ -16,6 +23,8 @@ MAX_DEPTH: Final = 6
 """Levels of a dead letter; deeper values are replaced by a mark."""
 
 _PLAIN = frozenset({bool, type(None)})
+_LEAST_CARD: Final = 10**12
+"""No smaller number is a card's (`mask_integer`)."""
 _PATH_KEYS = split_vocabulary("url src uri")
 _ROUTE_KEYS = split_vocabulary("from to href referrer referer route path location")
 _SECRET_KEYS = split_vocabulary("""
@@ -42,18 +51,43 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]")
 class _JudgedKey(NamedTuple):
     shown: str
     mask: Callable[[str], str]
+    mask_short: Callable[[str], str]
+    """As ``mask``, for texts of at most ``CACHED_LENGTH``."""
 
 
 def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
     """Mask the keys and texts of a valid metadata object (scalars, one level of ``{x, y}``)."""
     kept: dict[str, object] = {}
     for key, value in metadata.items():
-        shown, mask = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
+        known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
+        kept[known.shown] = value if type(value) in _PLAIN else _mask_value(known.mask, value)
+    return kept
+
+
+def mask_small_metadata(metadata: dict[str, object], max_length: int) -> dict[str, object] | None:
+    """As `mask_metadata`, for a few short scalars, which nearly all metadata are; None for any other object.
+
+    ``max_length``: the characters of all keys and texts, and 64 for each key.
+    """
+    kept: dict[str, object] = {}
+    length = 64 * len(metadata)
+    for key, value in metadata.items():
+        length += len(key)
+        if length > max_length or len(key) > CACHED_LENGTH:
+            return None
+        shown, mask, mask_short = _KEYS[key]
         kind = type(value)
         if kind is str:
-            kept[shown] = mask(value) if value else value  # type: ignore[arg-type]
+            length += (size := len(value))  # type: ignore[arg-type]
+            if length > max_length or size > CACHED_LENGTH:
+                return None
+            kept[shown] = mask_short(value) if size else value  # type: ignore[arg-type]
+        elif kind in _PLAIN or (kind is int and 0 <= value < _LEAST_CARD and mask is not _mask_entirely):  # type: ignore[operator]
+            kept[shown] = value
+        elif kind is dict or kind is list:
+            return None
         else:
-            kept[shown] = value if kind in _PLAIN else _mask_value(mask, value)
+            kept[shown] = _mask_value(mask, value)
     return kept
 
 
@@ -94,7 +128,8 @@ def _mask_entirely(_: str) -> str:
 
 def _judge_key(key: str) -> _JudgedKey:
     shown = key if key.isalpha() and len(key) < 20 else mask_text(key)
-    return _JudgedKey(shown, _choose_mask(_NO_LETTERS.sub("", key[-64:].lower())))
+    mask = _choose_mask(_NO_LETTERS.sub("", key[-64:].lower()))
+    return _JudgedKey(shown, mask, MASKS_OF_SHORT_TEXTS.get(mask, mask))
 
 
 def _choose_mask(word: str) -> Callable[[str], str]:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
+from prometheus_client import Counter
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -78,9 +79,11 @@ class Intake:
             response = await self._answer_and_count(self._doorway, request, self._receive_batch)
         origin = request.headers.get("origin")
         if origin is not None and self._admission.may_origin_send(origin, request, None):
-            response.headers["access-control-allow-origin"] = origin
-            response.headers["access-control-expose-headers"] = "retry-after"
-        response.headers["vary"] = "origin"
+            response.raw_headers += (
+                (b"access-control-allow-origin", origin.encode("latin-1")),
+                (b"access-control-expose-headers", b"retry-after"),
+            )
+        response.raw_headers.append((b"vary", b"origin"))
         return response
 
     async def post_session_events(self, request: Request) -> Response:
@@ -105,7 +108,7 @@ class Intake:
         self, doorway: Doorway, request: Request, receive: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         response = await doorway.answer_request(request, receive)
-        REQUESTS.labels(str(response.status_code)).inc()
+        _find_counter(response.status_code).inc()
         return response
 
     async def _receive_batch(self, request: Request) -> Response:
@@ -163,6 +166,11 @@ class Intake:
             row_type=SpoolRow,
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
+
+
+@cache
+def _find_counter(status: int) -> Counter:
+    return REQUESTS.labels(str(status))
 
 
 def _rejects_to_json(result: Batch) -> list[RejectedEvent]:

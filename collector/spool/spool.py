@@ -40,7 +40,7 @@ class SpoolClosed(TransientError):
     """The spool is shutting down."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _AppendRequest:
     rows: bytes
     count: int
@@ -116,18 +116,20 @@ class Spool:
     def append_on_loop(
         self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"", owner: Owner = NOBODY
     ) -> "asyncio.Future[None]":
-        """As `append`, for a caller on an event loop: a commit wakes the loop once for all of its requests.
+        """As `append`, for a caller on an event loop: a commit takes all requests of one turn of the loop, and wakes the loop
+        once for all of them.
 
         Cancelling the future changes nothing: the events stay accepted.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         with self._wake:
             if self._closing:
                 done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
                 return done
             self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, owner, done))
-            if len(self._waiting) == 1:  # else the writer is awake, or has been woken
-                self._wake.notify()
+            if len(self._waiting) == 1:  # else the writer is awake, or will be woken
+                loop.call_soon(self._wake_writer)
         return done
 
     def count_pending(self) -> Pending:
@@ -156,6 +158,10 @@ class Spool:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+
+    def _wake_writer(self) -> None:
+        with self._wake:
+            self._wake.notify()
 
     # -------------------------------------------------------------------------------------- the writer thread
 

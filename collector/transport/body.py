@@ -321,6 +321,8 @@ def _check_media_type(request: Request) -> None:
 
 def _read_encodings(request: Request) -> list[str]:
     """The content encodings of the body, in the order in which they were applied; ``x-gzip`` is gzip (RFC 9110, 8.4.1.3)."""
+    if "content-encoding" not in request.headers:
+        return []
     named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     return [_ENCODINGS.get(name.strip(), name.strip()) for name in named if name.strip() not in ("", "identity")]
 

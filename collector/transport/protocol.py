@@ -96,6 +96,7 @@ class _Joined:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._held = b""
+        self.is_closing = transport.is_closing  # asked several times for each request
 
     @property
     def direct(self) -> asyncio.Transport:
@@ -337,7 +338,7 @@ class IntakeProtocol(H11Protocol):
     def _find_waiting_state(self) -> Waiting:
         if self.transport.is_closing() or self.flow.write_paused:
             return Waiting.TAKE
-        is_body_missing = self._body_left > 0 or self.conn.their_state is h11.SEND_BODY
+        is_body_missing = self._body_left > 0 or (not self._is_plain and self.conn.their_state is h11.SEND_BODY)
         if self.cycle is not None and not self.cycle.response_complete:
             return Waiting.BODY if is_body_missing else Waiting.ANSWER
         if is_body_missing:
