@@ -313,7 +313,14 @@ def record_filed(incident_id: str, tracker: str, ticket: Filed, incident: Incide
     sessions = incident["affectedSessions"] if incident else None
     try:
         store.outbox.record_filed_ticket(
-            incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions, is_open=ticket.is_open
+            incident_id,
+            tracker,
+            ticket.key,
+            ticket.url,
+            shown=shown,
+            sessions=sessions,
+            is_open=ticket.is_open,
+            refused=ticket.refused,
         )
     except SecondTicket:
         store.tickets.call_for_check(incident_id, tracker)

@@ -24,7 +24,7 @@ from tasks.retrying import POLICY
 from tasks.ticket_texts import make_tracker_ticket
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
-from trackers.protocol import ClosesTwins, FindsTwins, KeepsFacts, Shown, Tracker
+from trackers.protocol import ClosesTwins, CompletesTickets, FindsTwins, KeepsFacts, Shown, Tracker
 from trackers.ticket import growth_comment, proof_comment
 
 LONGEST_S: Final = 60.0
@@ -78,6 +78,10 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
         closer = tracker
         for twin in store.tickets.find_open_twins(tracker.name, _BATCH):
             yield lambda twin=twin: _close_twin(store, tracker.name, closer, twin, done)  # type: ignore[misc]
+    if isinstance(tracker, CompletesTickets):
+        completer = tracker
+        for incident, key in store.tickets.find_incomplete_tickets(tracker.name, _BATCH):
+            yield lambda incident=incident, key=key: _complete(store, tracker.name, completer, incident, key, done)  # type: ignore[misc]
     if isinstance(tracker, KeepsFacts):
         keeper = tracker
         for due in store.tickets.claim_due_tickets(tracker.name, _BATCH):
@@ -150,6 +154,24 @@ def _close_twin(store: IncidentStore, tracker: str, closer: ClosesTwins, twin: O
         raise
     store.tickets.record_closed_twin(incident_id, tracker, twin.key)
     done.closed += 1
+
+
+def _complete(
+    store: IncidentStore, tracker: str, completer: CompletesTickets, incident: IncidentDetail, key: str, done: Upkeep
+) -> None:
+    """Add what was refused when a ticket was filed."""
+    incident_id = incident["incidentId"]
+    try:
+        refused = completer.complete_ticket(key, make_tracker_ticket(incident, tracker))
+    except MissingTicket:
+        store.tickets.replace_deleted_ticket(incident_id, tracker, key)
+        done.deleted += 1
+        return
+    except PermanentError as refusal:
+        if not (isinstance(refusal, AccessRefused) and refusal.everything):
+            store.tickets.record_completion(incident_id, tracker, key, describe_error(refusal))
+        raise
+    store.tickets.record_completion(incident_id, tracker, key, refused)
 
 
 # Facts

@@ -28,13 +28,15 @@ class Shown:
 class Filed:
     """A ticket in a tracker: its ``key`` there, its URL for people, and what it shows if this was just written.
 
-    ``is_open``: it was seen open, or opened again, by the report of a recurrence.
+    ``is_open``: it was seen open, or opened again, by the report of a recurrence. ``refused``: the tracker's words about a part
+    of the ticket that it did not take (`CompletesTickets`).
     """
 
     key: str
     url: str
     shown: Shown | None = field(default=None, compare=False)
     is_open: bool = field(default=False, compare=False)
+    refused: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,14 @@ class FindsTwins(ClosesTwins, Protocol):
 
     def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
         """By incident id, the keys of all issues with the ticket's identity, oldest first; what was not found is left out."""
+
+
+@runtime_checkable
+class CompletesTickets(Protocol):
+    """A tracker that takes a ticket in several requests, of which a later one may be refused. Raises as `Tracker`."""
+
+    def complete_ticket(self, key: str, ticket: Ticket) -> str:
+        """Add what was refused when the ticket was filed. Returns the tracker's words if it is refused again, else ''."""
 
 
 class RemoteTracker(Tracker, Protocol):

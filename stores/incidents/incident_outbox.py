@@ -143,7 +143,7 @@ _LOCK_ROW = text("""
 _FILED = text("""
     UPDATE outbox SET state = 'filed', identity = coalesce(identity, incident_id),
         ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
-        last_error = NULL, retry_at = NULL, lease_until = NULL, lease_token = NULL, updated_at = now(),
+        last_error = nullif(:refused, ''), retry_at = NULL, lease_until = NULL, lease_token = NULL, updated_at = now(),
         shown = CASE WHEN ticket_key IS NULL THEN CAST(:shown AS jsonb) ELSE shown END,
         shown_sessions = CASE WHEN ticket_key IS NULL THEN CAST(:sessions AS integer) ELSE shown_sessions END,
         noted_sessions = coalesce(:sessions, noted_sessions),
@@ -329,11 +329,13 @@ class Outbox:
         shown: Mapping[str, str | None] | None = None,
         sessions: int | None = None,
         is_open: bool = False,
+        refused: str = "",
     ) -> None:
         """Record the ticket. The same key again changes nothing; another key raises SecondTicket.
 
         ``shown``: what the ticket shows, for `stores.incidents.ticket_upkeep`; ``sessions``: the number that its text names.
         ``is_open``: a report of a recurrence saw it open, or opened it again: that it is open is then no news of others.
+        ``refused``: the tracker's words about a part of it; that part is due for `stores.incidents.ticket_upkeep`.
         """
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
@@ -345,7 +347,9 @@ class Outbox:
                 return
             values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url, "sessions": sessions}
             texts = {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
-            connection.execute(_FILED, values | texts | {"is_open": is_open})
+            connection.execute(
+                _FILED, values | texts | {"is_open": is_open, "refused": clean_for_postgres(refused)[:_REASON_LENGTH]}
+            )
             note = (
                 f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
             )

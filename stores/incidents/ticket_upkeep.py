@@ -21,6 +21,7 @@ SECOND_CHECK_S: Final = 3_600
 _FACTS_S: Final = 3_600
 """A ticket is brought up to date at once when its sessions doubled or its priority changed, else after so many seconds."""
 _PAUSE_S: Final = 600
+_WORDS: Final = 2_000  # characters of a tracker's words that are kept
 GROWTH: Final = 10
 """A comment reports so many times the sessions that were last reported, at most one in a day (incidents-and-tickets.md)."""
 
@@ -66,6 +67,17 @@ _CHECKED = text(f"""
     UPDATE outbox SET checks_left = greatest(checks_left - 1, 0),
         check_at = CASE WHEN checks_left > 1 THEN clock_timestamp() + make_interval(secs => {SECOND_CHECK_S}) END
     WHERE tracker = :tracker AND incident_id = ANY(CAST(:ids AS text[]))
+""")
+# A part of these tickets was refused when they were filed; the reason stands beside the ticket until it is there.
+_INCOMPLETE = text("""
+    SELECT incident_id, ticket_key FROM outbox
+    WHERE tracker = :tracker AND check_at <= clock_timestamp() AND state = 'filed' AND last_error IS NOT NULL
+    ORDER BY check_at, incident_id LIMIT :limit
+""")
+_COMPLETED = text(f"""
+    UPDATE outbox SET last_error = nullif(:refused, ''), check_at = CASE WHEN :refused <> ''
+        THEN clock_timestamp() + make_interval(secs => {SECOND_CHECK_S}) END
+    WHERE incident_id = :incident_id AND tracker = :tracker AND ticket_key = :key AND state = 'filed'
 """)
 _LOCK = text("""
     SELECT o.*, i.status, i.generation AS generation_now FROM outbox o JOIN incidents i USING (incident_id)
@@ -207,6 +219,24 @@ class TicketUpkeep:
         """These were searched for; the next search, if there is one, is an hour later."""
         with self._database.open_transaction() as connection:
             connection.execute(_CHECKED, {"tracker": tracker, "ids": list(incident_ids)})
+
+    def find_incomplete_tickets(self, tracker: str, limit: int) -> list[tuple[IncidentDetail, str]]:
+        """Tickets (incident, key) of which the tracker refused a part; those that are to be completed now."""
+        with self._database.open_transaction() as connection:
+            rows = connection.execute(_INCOMPLETE, {"tracker": tracker, "limit": limit}).all()
+            whole = read_incident_details(connection, [row.incident_id for row in rows])
+            return [(incident, row.ticket_key) for row, incident in zip(rows, whole, strict=True)]
+
+    def record_completion(self, incident_id: str, tracker: str, key: str, refused: str) -> None:
+        """The ticket is whole, or (``refused``: the tracker's words) it is to be completed in an hour."""
+        values = {
+            "incident_id": incident_id,
+            "tracker": tracker,
+            "key": key,
+            "refused": clean_for_postgres(refused)[:_WORDS],
+        }
+        with self._database.open_transaction() as connection:
+            connection.execute(_COMPLETED, values)
 
     def record_twin(self, incident_id: str, tracker: str, kept: tuple[str, str], second: str) -> None:
         """There are two tickets: ``kept`` (key, URL) is the incident's from now on, ``second`` is to be closed."""

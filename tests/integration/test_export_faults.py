@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from core.metrics import DEGRADED
 from tasks import connections
 from tasks.waiting import describe_waiting_tickets
 from tests.fakes import jira as fake_jira
@@ -490,3 +491,44 @@ def count_fix(id_: str) -> None:
     for after, reached, hit in ((False, 200, 60), (True, 900, 0)):
         sql("INSERT INTO incident_reach (incident_id, bucket_ms, is_day, after_fix, facet, value, reached, hit) "
             "VALUES (%s, 0, true, %s, '', '', %s, %s)", id_, after, reached, hit)  # fmt: skip
+
+
+def test_a_link_that_linear_refuses_is_added_later(linear: FakeLinear) -> None:
+    refusals = DEGRADED.labels("linear", "refused_link")
+    before = refusals._value.get()
+    confirmed("pay", "login")
+    linear.faults = [Fault(lambda request: operation(request) == "FurrowAttach", Answer(403, {}), times=3)]
+    assert run().name == "Completed"
+    assert len(linear.issues) == 2
+    # The first one is tried again by the same run, which looks after its tickets at its end.
+    assert len(linear.attachments) == 1
+    assert refusals._value.get() == before + 3
+    (left,) = [one for one in ("pay", "login") if ticket_of(one)["lastError"]]
+    ticket = ticket_of(left)
+    assert ticket["state"] == "filed"
+    assert "Linear refused the link to the incident: Linear answered 403" in str(ticket["lastError"])
+    run()
+    assert len(linear.attachments) == 1, "not before an hour is over"
+    an_hour_later()
+    run()
+    assert len(linear.attachments) == len({one["url"] for one in linear.attachments}) == 2
+    assert ticket_of(left)["lastError"] is None
+    asked = len(linear.requests)
+    an_hour_later()
+    run()
+    assert [operation(one) for one in linear.requests[asked:] if operation(one) == "FurrowAttach"] == []
+
+
+def test_a_ticket_that_is_gone_before_its_link_was_added_is_filed_again_with_it(linear: FakeLinear) -> None:
+    confirmed("pay")
+    linear.faults = [Fault(lambda request: operation(request) == "FurrowAttach", Answer(403, {}), times=2)]
+    run()
+    (key,) = [issue["identifier"] for issue in linear.issues.values()]
+    linear.by_key(key)["trashed"] = True
+    an_hour_later()
+    run()
+    run()
+    (filed,) = [issue["identifier"] for issue in linear.issues.values() if not issue["trashed"]]
+    assert (ticket_of()["key"], ticket_of()["lastError"]) == (filed, None)
+    assert filed != key
+    assert [one["issue"]["identifier"] for one in linear.attachments] == [filed]

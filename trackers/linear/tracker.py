@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
+from core.metrics import count_degraded
 from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document, render_markdown
@@ -96,16 +97,22 @@ class LinearTracker:
         created = found is None
         if found is None:
             found = self._create_issue(ticket, client_id)
-        self._attach_page(found, ticket)
-        return replace(self._filed_ticket(found), shown=_describe_shown(found) if created else None)
+        refused = self._attach_page(found, ticket)
+        return replace(self._filed_ticket(found), shown=_describe_shown(found) if created else None, refused=refused)
 
     def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """The issue with this id or with the incident's page attached. A missing attachment is added."""
         found = self._fetch_issue(str(client_id)) or self._find_by_page_url(ticket)
         if found is None or found.trashed:
             return None
-        self._attach_page(found, ticket)
-        return self._filed_ticket(found)
+        return replace(self._filed_ticket(found), refused=self._attach_page(found, ticket))
+
+    def complete_ticket(self, key: str, ticket: Ticket) -> str:
+        """See `trackers.protocol.CompletesTickets`: the incident's page is attached."""
+        issue = self._fetch_issue(key)
+        if issue is None or issue.trashed:
+            raise self._missing_ticket(key, ticket)
+        return self._attach_page(issue, ticket)
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
@@ -276,17 +283,21 @@ class LinearTracker:
         ]
         return min(issues, key=lambda issue: str(issue.created_at), default=None)
 
-    def _attach_page(self, issue: Issue, ticket: Ticket) -> None:
+    def _attach_page(self, issue: Issue, ticket: Ticket) -> str:
+        """Attach the incident's page. Returns Linear's words if it is refused, else ''."""
         # The URL is the attachment's identity within the issue: the same request again changes nothing.
         if not ticket.url:
-            return
+            return ""
         subtitle = f"{ticket.severity}, {ticket.priority}"
         attachment = {"issueId": issue.id, "url": ticket.url, "title": "Incident in Furrow", "subtitle": subtitle}
         try:
             self._client.send(queries.ATTACH, input=attachment)
         except PermanentError as refusal:
-            # The ticket exists, and the outbox knows its id.
+            # The ticket exists, and the outbox knows its id; the link is added later.
+            count_degraded("linear", "refused_link")
             _log.warning("Linear refused the link to %s: %s", ticket.incident_id, refusal)
+            return f"Linear refused the link to the incident: {refusal}"
+        return ""
 
     def _add_comment(self, issue_id: str, identity: str, text: Document) -> None:
         # The id is a hash of what the comment reports, so that the same report is the same comment.
