@@ -25,6 +25,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tests.distribution import sort_by_length
+from tests.event_databases import EventDatabases
 from tests.ports import free_port
 
 # A deadline would be a timing assertion: a machine that is busy must not fail a property, nor must one that is slow to make
@@ -177,10 +178,24 @@ def clickhouse_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clickhouse")
 
 
+@pytest.fixture(scope="session")
+def event_databases(clickhouse_dir: Path) -> EventDatabases:
+    """The databases that the tests of this process make in that directory."""
+    return EventDatabases(lambda name: f"chdb://{clickhouse_dir}?database={name}")
+
+
 @pytest.fixture
-def event_store_url(clickhouse_dir: Path) -> str:
-    """URL of an empty database of the embedded ClickHouse that only this test uses."""
-    return f"chdb://{clickhouse_dir}?database=t_{uuid.uuid4().hex}"
+def event_store_url(event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database of the embedded ClickHouse that only this test uses, with the event store's schema and no events."""
+    with event_databases.make_migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_event_store_url(event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database that only this test uses and that is not there yet, as for a first start."""
+    with event_databases.make_empty() as url:
+        yield url
 
 
 @pytest.fixture
