@@ -4,14 +4,17 @@ A run may have several workers (``tests/distribution.py``). They share the Postg
 own, because only one process may open its directory, and a Prefect server of its own if one of its tests asks for it.
 """
 
+import os
 import shutil
+import ssl
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
+import httpx
 import hypothesis
 import psycopg
 import pytest
@@ -36,6 +39,24 @@ hypothesis.settings.register_profile("exploring", _PATIENT)
 hypothesis.settings.load_profile("repeatable")
 
 _FAILED = pytest.StashKey[bool]()
+
+
+def share_tls_context() -> None:
+    """Give httpx's clients of this process one TLS context, where they ask for none of their own.
+
+    Each client reads all certificates of the machine, which takes longer than most requests of tests; those are without TLS.
+    """
+    create, usual = httpx.create_ssl_context, httpx.create_ssl_context()
+
+    def find_context(verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True) -> Any:
+        changed = cert or verify is not True or os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}
+        return create(verify, cert, trust_env) if changed else usual
+
+    for module in (httpx, httpx._transports.default):
+        vars(module)["create_ssl_context"] = find_context
+
+
+share_tls_context()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest reads the option
