@@ -175,8 +175,11 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 def prefect() -> Iterator[None]:
     """A Prefect server of this worker's own; it takes 10 CPU seconds to start, hence one for all tests that need it."""
     prepare_client()  # as every process of an installation does
-    # A run waits for the thread of its heartbeat, which looks once a second whether the run is over.
-    quiet = temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    # A run waits for the thread of its heartbeat, which looks once a second whether the run is over. No test with this server
+    # reads the logs that runs send to it.
+    quiet = temporary_settings(
+        {settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, settings.PREFECT_LOGGING_TO_API_ENABLED: False}
+    )
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             # Its own choice out of a thousand ports may be the same in two workers that start at once.
