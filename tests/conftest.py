@@ -4,14 +4,17 @@ A run may have several workers (``tests/distribution.py``). They share the Postg
 own, because only one process may open its directory, and a Prefect server of its own if one of its tests asks for it.
 """
 
+import os
 import shutil
+import ssl
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
+import httpx
 import hypothesis
 import psycopg
 import pytest
@@ -25,6 +28,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tests.distribution import sort_by_length
+from tests.event_databases import EventDatabases
 from tests.ports import free_port
 
 # A deadline would be a timing assertion: a machine that is busy must not fail a property, nor must one that is slow to make
@@ -35,6 +39,24 @@ hypothesis.settings.register_profile("exploring", _PATIENT)
 hypothesis.settings.load_profile("repeatable")
 
 _FAILED = pytest.StashKey[bool]()
+
+
+def share_tls_context() -> None:
+    """Give httpx's clients of this process one TLS context, where they ask for none of their own.
+
+    Each client reads all certificates of the machine, which takes longer than most requests of tests; those are without TLS.
+    """
+    create, usual = httpx.create_ssl_context, httpx.create_ssl_context()
+
+    def find_context(verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True) -> Any:
+        changed = cert or verify is not True or os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}
+        return create(verify, cert, trust_env) if changed else usual
+
+    for module in (httpx, httpx._transports.default):
+        vars(module)["create_ssl_context"] = find_context
+
+
+share_tls_context()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest reads the option
@@ -153,8 +175,11 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 def prefect() -> Iterator[None]:
     """A Prefect server of this worker's own; it takes 10 CPU seconds to start, hence one for all tests that need it."""
     prepare_client()  # as every process of an installation does
-    # A run waits for the thread of its heartbeat, which looks once a second whether the run is over.
-    quiet = temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    # A run waits for the thread of its heartbeat, which looks once a second whether the run is over. No test with this server
+    # reads the logs that runs send to it.
+    quiet = temporary_settings(
+        {settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, settings.PREFECT_LOGGING_TO_API_ENABLED: False}
+    )
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             # Its own choice out of a thousand ports may be the same in two workers that start at once.
@@ -177,10 +202,24 @@ def clickhouse_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clickhouse")
 
 
+@pytest.fixture(scope="session")
+def event_databases(clickhouse_dir: Path) -> EventDatabases:
+    """The databases that the tests of this process make in that directory."""
+    return EventDatabases(lambda name: f"chdb://{clickhouse_dir}?database={name}")
+
+
 @pytest.fixture
-def event_store_url(clickhouse_dir: Path) -> str:
-    """URL of an empty database of the embedded ClickHouse that only this test uses."""
-    return f"chdb://{clickhouse_dir}?database=t_{uuid.uuid4().hex}"
+def event_store_url(event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database of the embedded ClickHouse that only this test uses, with the event store's schema and no events."""
+    with event_databases.make_migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_event_store_url(event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database that only this test uses and that is not there yet, as for a first start."""
+    with event_databases.make_empty() as url:
+        yield url
 
 
 @pytest.fixture

@@ -132,10 +132,11 @@ _NOT_KEPT_OPEN: Final = httpx.Limits(max_keepalive_connections=0)
 
 class _Transport(httpx.HTTPTransport):
     def __init__(self, reach: Reach) -> None:
-        super().__init__()
+        context = httpx.create_ssl_context()  # reads all certificates of the machine
+        super().__init__(verify=context)
         # httpx has no parameter for the network backend; its pool has.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(), max_keepalive_connections=0, network_backend=_Backend(reach)
+            ssl_context=context, max_keepalive_connections=0, network_backend=_Backend(reach)
         )
 
 

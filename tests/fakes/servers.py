@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from stores.embedded_postgres import HERE, EmbeddedPostgres
+from tests.event_databases import EventDatabases
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.ports import free_port
 
@@ -30,10 +31,24 @@ def clickhouse(clickhouse_process: ClickHouseServer) -> ClickHouseServer:
     return clickhouse_process
 
 
+@pytest.fixture(scope="session")
+def event_databases(clickhouse_process: ClickHouseServer) -> EventDatabases:
+    """The databases that the tests of this process make in that server."""
+    return EventDatabases(clickhouse_process.url)
+
+
 @pytest.fixture
-def event_store_url(clickhouse: ClickHouseServer) -> str:
-    """URL of an empty database of that server: what stands in for the embedded one of the shared cases."""
-    return clickhouse.url(f"t_{uuid.uuid4().hex}")
+def event_store_url(clickhouse: ClickHouseServer, event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database of that server: what stands in for the embedded one of the shared cases."""
+    with event_databases.make_migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_event_store_url(clickhouse: ClickHouseServer, event_databases: EventDatabases) -> Iterator[str]:
+    """URL of a database of that server that is not there yet."""
+    with event_databases.make_empty() as url:
+        yield url
 
 
 class PostgresServer(EmbeddedPostgres):

@@ -21,6 +21,7 @@ from stores.events.session_steps import STEP_COLUMNS, record_session_steps
 from stores.incidents import incident_backup
 from stores.incidents.incident_store import AnalysedSession, IncidentQuery, IncidentStore
 from stores.schema_version import SchemaTooNew
+from tests.event_databases import EventDatabases
 from tests.integration.incident_store_cases import detection, history, incident, incident_id, queue, record
 from tests.rows import BASE_MS, lines, row
 from ufse.history import Observed
@@ -31,11 +32,12 @@ ALICE = "a" * 32
 
 
 @pytest.fixture
-def other_events(clickhouse_dir: Path) -> Iterator[EventStore]:
+def other_events(event_databases: EventDatabases) -> Iterator[EventStore]:
     """A second database, new and without a schema."""
-    store = EventStore(f"chdb://{clickhouse_dir}?database=t_{uuid.uuid4().hex}")
-    yield store
-    store.close()
+    with event_databases.make_empty() as url:
+        store = EventStore(url)
+        yield store
+        store.close()
 
 
 @pytest.fixture
@@ -110,9 +112,9 @@ def _step_rows(number: int, counted_us: int) -> pa.Table:
 
 
 def test_a_backup_of_an_older_schema_is_restored_and_upgraded(
-    event_store_url: str, other_events: EventStore, tmp_path: Path
+    empty_event_store_url: str, other_events: EventStore, tmp_path: Path
 ) -> None:
-    older = EventStore(event_store_url)
+    older = EventStore(empty_event_store_url)
     with older.borrow_client() as client:
         event_schema.migrate(client, "005_receipts")
         columns = {name for (name, *_) in client.query("DESCRIBE TABLE events").result_rows}

@@ -314,8 +314,8 @@ def test_whatever_the_engine_may_take_for_feedback_leaves_the_store(
     assert found["session_id"].to_pylist() == ["s"]
 
 
-def test_an_older_database_is_brought_up_to_date(event_store_url: str) -> None:
-    store = EventStore(event_store_url)
+def test_an_older_database_is_brought_up_to_date(empty_event_store_url: str) -> None:
+    store = EventStore(empty_event_store_url)
     with store._use_client() as client:
         client.command("CREATE TABLE schema_versions (version String, at DateTime DEFAULT now()) "
                        "ENGINE = ReplacingMergeTree ORDER BY version")  # fmt: skip

@@ -1,7 +1,5 @@
 """A batch costs what is new: the rows that ClickHouse reads for it do not follow what is stored."""
 
-from pathlib import Path
-
 import pytest
 
 from bench.stored import Stored
@@ -13,6 +11,7 @@ from tasks import connections
 from tasks.enqueue import sessionize
 from tasks.score import read_due_sessions, score_sessions
 from tasks.upsert import upsert_detections
+from tests.event_databases import EventDatabases
 
 pytestmark = pytest.mark.long
 
@@ -26,7 +25,6 @@ GRANULE = 8_192  # ClickHouse's default
 def fill(url: str, stored: Stored) -> None:
     """Store the events and what was noted about their sessions."""
     store = EventStore(url)
-    store.migrate()
     with store._use_client() as client:
         for statement in [*stored.inserts(), *(stored.session_rows(day) for day in range(int(stored.days) + 1))]:
             client.command(statement)
@@ -59,20 +57,20 @@ def a_batch(stored: Stored) -> tuple[int, int, int]:
 
 
 def test_five_times_as_many_stored_events_are_not_read_for_a_batch(
-    clickhouse_dir: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    event_databases: EventDatabases, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.setattr(event_store, "EXACT_ROWS", 100_000)
     read, counted = {}, {}
     for name, stored in (("little", LITTLE), ("much", MUCH)):
-        url = f"chdb://{clickhouse_dir}?database={name}"
-        fill(url, stored)
-        monkeypatch.setenv("FURROW_EVENT_STORE_URL", url)
-        documents.forget_blocks()
-        try:
-            batch, counted[name], found = a_batch(stored)
-        finally:
-            connections.close_connections()
+        with event_databases.make_migrated() as url:
+            fill(url, stored)
+            monkeypatch.setenv("FURROW_EVENT_STORE_URL", url)
+            documents.forget_blocks()
+            try:
+                batch, counted[name], found = a_batch(stored)
+            finally:
+                connections.close_connections()
         assert NEW // 10 <= found < NEW // 5  # the sessions that the overlap holds come again
         # One number of each noted session is looked through, to know which of the new ones were there before.
         read[name] = batch - stored.sessions

@@ -1,31 +1,24 @@
 """A row of the spool omits what is unknown; the event store fills in the same values as the row's own defaults."""
 
-from pathlib import Path
-
 import msgspec
 
 from collector.contract import Row, SpoolRow
 from stores.events.event_store import EventStore
 
 
-def test_every_omitted_column_has_the_rows_own_default(tmp_path: Path) -> None:
-    store = EventStore(f"chdb://{tmp_path}")
-    store.migrate()
+def test_every_omitted_column_has_the_rows_own_default(event_store: EventStore) -> None:
     bare = SpoolRow("shop", "s-1", "00000000-0000-0000-0000-000000000001", "hover", 1, 2, 1_700_000_000_000, "", "/")
     line = msgspec.json.encode(bare)
     omitted = [field.name for field in msgspec.structs.fields(SpoolRow) if field.default is not msgspec.NODEFAULT]
     assert omitted
     assert not msgspec.json.decode(line).keys() & set(omitted)
-    store.land_segment(line + b"\n", "token")
+    event_store.land_segment(line + b"\n", "token")
     names = ", ".join(omitted)
-    stored = store.query_arrow(f"SELECT {names} FROM events").to_pylist()[0]
-    store.close()
+    stored = event_store.query_arrow(f"SELECT {names} FROM events").to_pylist()[0]
     assert stored == {name: getattr(bare, name) for name in omitted}
 
 
-def test_a_row_with_every_column_lands_as_before(tmp_path: Path) -> None:
-    store = EventStore(f"chdb://{tmp_path}")
-    store.migrate()
+def test_a_row_with_every_column_lands_as_before(event_store: EventStore) -> None:
     whole = Row(
         "shop",
         "s-1",
@@ -40,7 +33,6 @@ def test_a_row_with_every_column_lands_as_before(tmp_path: Path) -> None:
         responded=0,
     )
     line = msgspec.json.encode({name: getattr(whole, name) for name in Row.__struct_fields__})
-    store.land_segment(line + b"\n", "token")
-    stored = store.query_arrow("SELECT x, y, responded, disabled, status FROM events").to_pylist()[0]
-    store.close()
+    event_store.land_segment(line + b"\n", "token")
+    stored = event_store.query_arrow("SELECT x, y, responded, disabled, status FROM events").to_pylist()[0]
     assert stored == {"x": 0, "y": -(2**31), "responded": 0, "disabled": -1, "status": -1}

@@ -17,14 +17,29 @@ from tasks.enqueue import _queue_rows, sessionize
 from tasks.score import read_due_sessions, score_sessions
 from tasks.upsert import upsert_detections
 from tests.fakes.clickhouse_http import ClickHouseServer, Fault
-from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url
+from tests.fakes.servers import (
+    clickhouse,
+    clickhouse_process,
+    event_databases,
+    event_store_url,
+    postgres_process,
+    postgres_url,
+)
 from tests.integration import test_flows as embedded
 from tests.integration.test_flows import configured, frustrated, incidents, land, run
 from tests.rows import row
 
 pytestmark = pytest.mark.long
 
-__all__ = ["clickhouse", "clickhouse_process", "configured", "event_store_url", "postgres_process", "postgres_url"]
+__all__ = [
+    "clickhouse",
+    "clickhouse_process",
+    "configured",
+    "event_databases",
+    "event_store_url",
+    "postgres_process",
+    "postgres_url",
+]
 
 # The cases themselves, with this module's stores: what holds embedded holds in server mode.
 globals().update({name: case for name, case in vars(embedded).items() if name.startswith("test_")})

@@ -23,7 +23,7 @@ globals().update({name: case for name, case in vars(embedded).items() if name.st
 
 
 @pytest.fixture
-def event_store_url() -> Iterator[str]:
+def empty_event_store_url() -> Iterator[str]:
     """URL of an empty database of that server."""
     name = f"furrow_test_{uuid.uuid4().hex}"
     yield f"{ADDRESS}/{name}"
@@ -31,3 +31,9 @@ def event_store_url() -> Iterator[str]:
     with store.borrow_client() as client:
         client.command(f"DROP DATABASE IF EXISTS {name}")
     store.close()
+
+
+@pytest.fixture
+def event_store_url(empty_event_store_url: str) -> str:
+    """The same: `event_store` migrates it."""
+    return empty_event_store_url

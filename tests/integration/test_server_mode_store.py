@@ -16,13 +16,19 @@ from lander.loop import Lander
 from stores.events import event_erasure
 from stores.events.event_store import EventStore
 from tests.fakes.clickhouse_http import PASSWORD, USER, ClickHouseServer, Fault
-from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url
+from tests.fakes.servers import (
+    clickhouse,
+    clickhouse_process,
+    empty_event_store_url,
+    event_databases,
+    event_store_url,
+)
 from tests.integration import test_event_store as embedded
 from tests.rows import BASE_MS, lines, row
 
 pytestmark = pytest.mark.long
 
-__all__ = ["clickhouse", "clickhouse_process", "event_store_url"]
+__all__ = ["clickhouse", "clickhouse_process", "empty_event_store_url", "event_databases", "event_store_url"]
 
 # The cases themselves, with this module's `event_store_url`: what holds embedded holds over HTTP.
 globals().update({name: case for name, case in vars(embedded).items() if name.startswith("test_")})
@@ -283,12 +289,12 @@ def test_a_query_that_is_given_up_does_not_lock_those_that_follow(
     assert not any(one.session for one in clickhouse.requests("FROM events"))
 
 
-def test_several_processes_that_start_at_once_all_find_the_schema(event_store_url: str) -> None:
+def test_several_processes_that_start_at_once_all_find_the_schema(empty_event_store_url: str) -> None:
     failed: list[Exception] = []
 
     def start() -> None:
         try:
-            EventStore(event_store_url).migrate()
+            EventStore(empty_event_store_url).migrate()
         except Exception as error:
             failed.append(error)
 
@@ -298,7 +304,7 @@ def test_several_processes_that_start_at_once_all_find_the_schema(event_store_ur
     for thread in threads:
         thread.join()
     assert not failed
-    store = EventStore(event_store_url)
+    store = EventStore(empty_event_store_url)
     store.land_segment(bad_session(), "one")
     assert rows_of(store) == (6, 6)
     store.close()

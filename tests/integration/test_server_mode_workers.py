@@ -21,12 +21,26 @@ from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, patient, until
 from tests.fakes.clickhouse_http import ClickHouseServer
-from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url
+from tests.fakes.servers import (
+    clickhouse,
+    clickhouse_process,
+    empty_event_store_url,
+    event_databases,
+    postgres_process,
+    postgres_url,
+)
 from tests.integration.test_server_mode_flows import story, work
 
 pytestmark = pytest.mark.long
 
-__all__ = ["clickhouse", "clickhouse_process", "event_store_url", "postgres_process", "postgres_url"]
+__all__ = [
+    "clickhouse",
+    "clickhouse_process",
+    "empty_event_store_url",
+    "event_databases",
+    "postgres_process",
+    "postgres_url",
+]
 
 SESSIONS = 30
 KEY = "server-mode-key"
@@ -124,8 +138,10 @@ def without_chance(value: Any) -> Any:
 
 
 @pytest.fixture
-def processes(tmp_path: Path, event_store_url: str, postgres_url: str) -> Iterator[Processes]:
-    made = Processes(tmp_path, {"FURROW_EVENT_STORE_URL": event_store_url, "FURROW_INCIDENT_STORE_URL": postgres_url})
+def processes(tmp_path: Path, empty_event_store_url: str, postgres_url: str) -> Iterator[Processes]:
+    made = Processes(
+        tmp_path, {"FURROW_EVENT_STORE_URL": empty_event_store_url, "FURROW_INCIDENT_STORE_URL": postgres_url}
+    )
     yield made
     made.stop()
 
@@ -133,7 +149,7 @@ def processes(tmp_path: Path, event_store_url: str, postgres_url: str) -> Iterat
 def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     processes: Processes,
     clickhouse: ClickHouseServer,
-    event_store_url: str,
+    empty_event_store_url: str,
     postgres_url: str,
     other_postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,13 +165,13 @@ def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     until(answers(f"http://127.0.0.1:{processes.port}/v1/health"), 60)
     send(processes, [frustrated_session(f"session-{n}") for n in range(SESSIONS)])
 
-    monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
+    monkeypatch.setenv("FURROW_EVENT_STORE_URL", empty_event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     documents.forget_blocks()
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
-    until(lambda: analysed(clickhouse, event_store_url) == SESSIONS, 300)
+    until(lambda: analysed(clickhouse, empty_event_store_url) == SESSIONS, 300)
     until(lambda: store.queue.count_pending_sessions(2**60) == {"open": 0, "due": 0}, 60)
 
     # The work is written before its run has ended and told of it.

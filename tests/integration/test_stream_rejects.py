@@ -12,6 +12,7 @@ import pytest
 
 from collector.contract import fields as contract_fields
 from collector.spool.dead_letters import KEPT_OF_REASON
+from collector.spool.open_segment import OPEN
 from collector.streams import lenient
 from collector.streams.datadog import adapter as datadog_adapter
 from collector.streams.datadog import events as datadog_events
@@ -64,7 +65,7 @@ class Bench:
 
     def read_events(self) -> list[dict[str, Any]]:
         """The distinct events that have landed, in their order."""
-        time.sleep(0.3)  # a segment is sealed after 0.05 s
+        self._wait_for_sealing()
         Lander(self.directory / "spool", lambda: self.store, self.directory / "lander.json").land_all_segments()
         # Every query of Furrow takes an event once, by its project, session and id.
         table = self.store.query_arrow(
@@ -73,6 +74,13 @@ class Bench:
             {},
         )
         return table.to_pylist()  # type: ignore[no-any-return]
+
+    def _wait_for_sealing(self) -> None:
+        """What was answered is in an open segment, which is sealed after 0.05 s."""
+        end = time.monotonic() + 60
+        while any((self.directory / "spool").glob(f"*{OPEN}")):
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 @pytest.fixture
