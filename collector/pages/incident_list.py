@@ -1,7 +1,6 @@
 """``/incidents``: the list, with its filters in the address."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import urlencode
@@ -130,14 +129,13 @@ def _build_query(address: ListAddress, person: Person) -> IncidentQuery:
 def _present_list(
     page: "CursorPage", owned: "Sequence[OwnedIncident]", address: ListAddress, query: IncidentQuery
 ) -> dict[str, Any]:
-    today = datetime.now(UTC).date()
     status = address.get("status") or "open"
     counts: dict[str, int] = {
         "open": sum(page.counts.get(known, 0) for known in OPEN_STATUSES),
         "all": sum(page.counts.values()),
     }
     counts |= {known: page.counts.get(known, 0) for known in STATUSES}
-    rows = [(incident, charts.draw_sparkline(page.activity[incident["incidentId"]], today)) for incident in owned]
+    rows = [(incident, charts.draw_sparkline(page.activity[incident["incidentId"]])) for incident in owned]
     total = sum(page.counts.get(known, 0) for known in query.status) if query.status else counts["all"]
     return {
         "rows": rows,
