@@ -310,18 +310,11 @@ def record_filed(incident_id: str, tracker: str, ticket: Filed, incident: Incide
     """
     store = _require_incident_store()
     shown = asdict(ticket.shown) | {"for": incident["priority"]} if ticket.shown and incident else None
-    sessions = incident["affectedSessions"] if incident else None
     try:
         store.outbox.record_filed_ticket(
-            incident_id,
-            tracker,
-            ticket.key,
-            ticket.url,
-            shown=shown,
-            sessions=sessions,
-            is_open=ticket.is_open,
-            refused=ticket.refused,
-        )
+            incident_id, tracker, ticket.key, ticket.url, shown=shown, is_open=ticket.is_open, refused=ticket.refused,
+            sessions=incident["affectedSessions"] if incident else None,
+        )  # fmt: skip
     except SecondTicket:
         store.tickets.call_for_check(incident_id, tracker)
         raise
