@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from stores.incidents.incident_review import Trend
 
 SPARK_DAYS: Final = 14
-SPARK_WIDTH: Final = 83
 SPARK_HEIGHT: Final = 22
 _SPARK_BAR: Final = 5.0
 _SPARK_GAP: Final = 1.0

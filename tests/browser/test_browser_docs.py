@@ -272,7 +272,7 @@ def proxy_of(kind: str, folder: Path, upstream: int, pages: str) -> Iterator[int
     """nginx or Caddy with the example, in front of a collector and of a site's pages; yields its port."""
     program = shutil.which(kind, path="/usr/sbin:/usr/bin:/bin")
     if program is None:
-        pytest.skip(f"{kind} is not installed: its example is not run")
+        pytest.skip(f"{kind} is not installed (`.ci/run` installs it): its example in docs/browser.md is not run")
     port, file = free_port(), folder / kind
     block = example(kind).replace("127.0.0.1:8080", f"127.0.0.1:{upstream}")
     if kind == "caddy":
