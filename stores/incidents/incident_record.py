@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from core.errors import PermanentError
+from core.errors import PermanentError, TransientError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
@@ -34,6 +34,7 @@ from stores.incidents.session_queue import build_key_columns
 from ufse.detection import Detection
 
 _ROWS_PER_STATEMENT = 500
+_MOST_MOVES = 5
 
 _LOCK_PENDING = text("""
     SELECT p.project, p.session_id, p.version
@@ -43,11 +44,17 @@ _LOCK_PENDING = text("""
     ORDER BY p.project, p.session_id FOR UPDATE OF p
 """)
 _KNOWN = text("""
-    SELECT DISTINCT d.incident_id
+    SELECT d.incident_id
     FROM detections d
     JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
       ON (d.project, d.session_id) = (k.project, k.session_id)
     WHERE d.retracted_at IS NULL AND d.origin = 'engine'
+    UNION
+    -- A detection that is stored may belong to another incident now; the counts of both change.
+    SELECT d.incident_id
+    FROM detections d
+    JOIN unnest(CAST(:row_project AS text[]), CAST(:detection_id AS text[])) AS k(project, detection_id)
+      ON (d.project, d.detection_id) = (k.project, k.detection_id)
 """)
 _ENSURE = text("""
     INSERT INTO incidents (incident_id, project, fingerprint)
@@ -265,12 +272,8 @@ def _replace_detections(
     incident_open.lock_incident_ids(connection, opened)
     incident_aliases.assign_incidents(connection, rows)
     releases.see_versions(connection, [_build_sight(row) for row in rows])
-    columns = build_key_columns(list(keys))
-    known = set(connection.execute(_KNOWN, columns).scalars()) if keys else set()
     incidents = {row["incident_id"]: row["project"] for row in rows}
-    created = insert_missing_incidents(connection, incidents)
-    ids = sorted({*known, *opened, *incidents})
-    before = lock_incident_rows(connection, ids, incidents)
+    created, before = _lock_changing_incidents(connection, keys, rows, opened | set(incidents))
     contested = _contest_detections(connection, [key for key, session in keys.items() if session.mixed], rows)
     stored = upsert_detections(connection, rows)
     retracted = _retract_detections(connection, keys, rows) if keys else []
@@ -290,6 +293,32 @@ def _replace_detections(
     settled = settle_incidents(connection, before, rules, notes, backfill)
     incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
     return _ReplaceResult(stored, len(retracted), len(contested), completed, len(ended), settled)
+
+
+def _lock_changing_incidents(
+    connection: sa.Connection, keys: Mapping[SessionKey, _SessionTerms], rows: Sequence[SentRow], ids: set[str]
+) -> "tuple[list[str], dict[str, sa.Row[Any]]]":
+    """Insert the missing incidents of ``rows`` and lock all that change, in the order of their ids.
+
+    Returns the inserted ids, and the rows by id. Raises TransientError when other writers go on moving these detections.
+    """
+    incidents = {row["incident_id"]: row["project"] for row in rows}
+    columns = {
+        **build_key_columns(list(keys)),
+        "row_project": [row["project"] for row in rows],
+        "detection_id": [row["detection_id"] for row in rows],
+    }
+    for _ in range(_MOST_MOVES):
+        known = {*ids, *connection.execute(_KNOWN, columns).scalars()}
+        savepoint = connection.begin_nested()
+        created = insert_missing_incidents(connection, incidents)
+        locked = lock_incident_rows(connection, sorted(known), incidents)
+        # Another writer moved a detection before its incident was locked. A lock out of order could be waited for in a circle.
+        if known.issuperset(connection.execute(_KNOWN, columns).scalars()):
+            savepoint.commit()
+            return created, locked
+        savepoint.rollback()
+    raise TransientError("other writers go on moving the same detections to other incidents")
 
 
 def _build_sight(row: SentRow) -> releases.VersionSight:

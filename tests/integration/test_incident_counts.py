@@ -1,6 +1,7 @@
 """The counts that are kept up are those of a recount, whatever happens to the detections, and whoever else writes."""
 
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -157,6 +158,63 @@ def test_two_writers_at_once_lead_to_the_counts_of_a_recount(store: IncidentStor
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, range(2)))
     assert assert_counts_are_those_of_a_recount(postgres_url) == len(FAILURES)
+
+
+def test_a_detection_that_moves_is_counted_where_it_is_in_no_circle_of_waiting(
+    store: IncidentStore, postgres_url: str
+) -> None:
+    """An erasure holds the incident that a tool moves a detection from, and waits for the one that it moves to."""
+    record(store, *(detection(f"s{n}", FAILURES[n]) for n in range(2)))
+    with psycopg.connect(postgres_url) as connection:
+        incidents = connection.execute("SELECT incident_id, fingerprint FROM incidents ORDER BY 1").fetchall()
+    (first, first_print), (second, second_print) = incidents
+    sent = {**detection("s9", "any"), "detectionId": digest("sent"), "fingerprint": first_print}
+    assert store.ledger.record_external_detection(sent, RULE)[0] == first  # type: ignore[arg-type]  # JSON as a tool sends it
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_url) as erasing:
+        lock = "SELECT 1 FROM incidents WHERE incident_id = %s FOR NO KEY UPDATE"
+        erasing.execute(lock, [first])
+        moved = pool.submit(store.ledger.record_external_detection, {**sent, "fingerprint": second_print}, RULE)  # type: ignore[arg-type]
+        wait_for_a_waiting_writer(postgres_url)
+        erasing.execute(lock, [second])
+        erasing.commit()
+        assert moved.result()[0] == second
+    assert_counts_are_those_of_a_recount(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        sessions = connection.execute("SELECT incident_id, affected_sessions FROM incidents ORDER BY 1").fetchall()
+    assert sessions == [(first, 1), (second, 2)]
+
+
+def test_a_detection_that_another_writer_moves_first_is_counted_out_of_where_it_is(
+    store: IncidentStore, postgres_url: str
+) -> None:
+    record(store, *(detection(f"s{n}", FAILURES[n]) for n in range(3)))
+    with psycopg.connect(postgres_url) as connection:
+        incidents = connection.execute("SELECT incident_id, fingerprint FROM incidents ORDER BY 1 DESC").fetchall()
+    (last, last_print), (middle, _), (first, first_print) = incidents
+    sent = {**detection("s9", "any"), "detectionId": digest("sent"), "fingerprint": last_print}
+    store.ledger.record_external_detection(sent, RULE)  # type: ignore[arg-type]  # JSON as a tool sends it
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM incidents WHERE incident_id IN (%s, %s) FOR NO KEY UPDATE", [middle, last])
+        moved = pool.submit(store.ledger.record_external_detection, {**sent, "fingerprint": first_print}, RULE)  # type: ignore[arg-type]
+        wait_for_a_waiting_writer(postgres_url)
+        other.execute("UPDATE detections SET incident_id = %s WHERE detection_id = %s", [middle, sent["detectionId"]])
+        other.commit()
+        assert moved.result()[0] == first
+    with psycopg.connect(postgres_url) as connection:
+        sessions = connection.execute("SELECT incident_id, affected_sessions FROM incidents ORDER BY 1 DESC").fetchall()
+    assert sessions == [(last, 2), (middle, 1), (first, 2)]  # `last`: the other writer did not recompute it
+    assert_counts_are_those_of_a_recount(postgres_url)
+
+
+def wait_for_a_waiting_writer(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        end = time.monotonic() + 30
+        while connection.execute(waiting).fetchone() != (1,):
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 def test_detections_that_move_to_another_incident_are_counted_there(store: IncidentStore, postgres_url: str) -> None:
