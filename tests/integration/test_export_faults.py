@@ -519,6 +519,18 @@ def test_a_link_that_linear_refuses_is_added_later(linear: FakeLinear) -> None:
     assert [operation(one) for one in linear.requests[asked:] if operation(one) == "FurrowAttach"] == []
 
 
+@pytest.mark.parametrize("refused", [2, 3])
+def test_a_link_that_linear_refuses_is_added_after_a_recurrence(linear: FakeLinear, refused: int) -> None:
+    confirmed("pay")
+    linear.faults = [Fault(lambda request: operation(request) == "FurrowAttach", Answer(403, {}), times=refused)]
+    run()
+    assert linear.attachments == []
+    come_back(1)
+    run()  # the report itself, or the upkeep of this run
+    assert len(linear.attachments) == 1
+    assert ticket_of()["lastError"] is None
+
+
 def test_a_ticket_that_is_gone_before_its_link_was_added_is_filed_again_with_it(linear: FakeLinear) -> None:
     confirmed("pay")
     linear.faults = [Fault(lambda request: operation(request) == "FurrowAttach", Answer(403, {}), times=2)]

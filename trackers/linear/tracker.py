@@ -115,7 +115,10 @@ class LinearTracker:
         return self._attach_page(issue, ticket)
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
-        """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
+        """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived.
+
+        A link to the incident that Linear refused before is added.
+        """
         issue = self._fetch_issue(key)
         if issue is None or issue.trashed:
             raise self._missing_ticket(key, ticket)
@@ -123,7 +126,8 @@ class LinearTracker:
         kind = _ticket_state(issue).kind
         if kind == "done" and ticket.reopens:
             self._reopen_issue(issue.id)
-        return replace(self._filed_ticket(issue), is_open=kind == "open" or (kind == "done" and ticket.reopens))
+        is_open = kind == "open" or (kind == "done" and ticket.reopens)
+        return replace(self._filed_ticket(issue), is_open=is_open, refused=self._attach_page(issue, ticket))
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state; an issue in the trash counts as missing."""
