@@ -11,6 +11,9 @@ SPARK_DAYS: Final = 14
 SPARK_HEIGHT: Final = 22
 _SPARK_BAR: Final = 5.0
 _SPARK_GAP: Final = 1.0
+# A list has 50 drawings of 14 bars: what does not depend on a height is written once.
+_SPARK_STARTS: Final = [f"M{place * (_SPARK_BAR + _SPARK_GAP):g} {SPARK_HEIGHT}v-" for place in range(SPARK_DAYS)]
+_SPARK_TOP: Final = f"h{_SPARK_BAR:g}v"
 
 TREND_WIDTH: Final = 640.0
 TREND_HEIGHT: Final = 112.0
@@ -69,12 +72,12 @@ class Share(NamedTuple):
 
 
 def draw_sparkline(counts: Sequence[int]) -> Sparkline:
-    """The bars of ``counts`` by day as one path: a list has 50 drawings of up to 14 bars. Days without any have none."""
+    """The bars of ``counts`` (of at most `SPARK_DAYS` days) as one path. Days without any have none."""
     highest = max(counts, default=0)
-    step = _SPARK_BAR + _SPARK_GAP
-    heights = [(place, max(_LEAST_BAR, SPARK_HEIGHT * count / highest)) for place, count in enumerate(counts) if count]
     path = "".join(
-        f"M{place * step:g} {SPARK_HEIGHT}v-{height:.1f}h{_SPARK_BAR:g}v{height:.1f}z" for place, height in heights
+        f"{_SPARK_STARTS[place]}{(height := f'{max(_LEAST_BAR, SPARK_HEIGHT * count / highest):.1f}')}{_SPARK_TOP}{height}z"
+        for place, count in enumerate(counts)
+        if count
     )
     return Sparkline(path, sum(counts), highest)
 

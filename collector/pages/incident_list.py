@@ -1,5 +1,6 @@
 """``/incidents``: the list, with its filters in the address."""
 
+from asyncio import gather
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -62,12 +63,14 @@ class IncidentListPages:
         after = read_cursor(address.get("after"), query.sort, "after")
         rules = self._owners.read_rules()
 
-        def read_all(store: Incidents) -> "tuple[CursorPage, list[str], list[SavedView]]":
+        def read_page(store: Incidents) -> "CursorPage":
             prepare_owners(store, query, rules)
-            page = store.review.list_page(query, after, charts.SPARK_DAYS)
-            return page, store.keys.list_known_projects(), store.views.list_views(person.owner)
+            return store.review.list_page(query, after, charts.SPARK_DAYS)
 
-        page, projects, views = await self._store.ask_store(read_all)
+        def read_choices(store: Incidents) -> "tuple[list[str], list[SavedView]]":
+            return store.keys.list_known_projects(), store.views.list_views(person.owner)
+
+        page, (projects, views) = await gather(self._store.ask_store(read_page), self._store.ask_store(read_choices))
         owned = add_owners(page.incidents, rules)
         base = self._public_url or str(request.base_url).rstrip("/")
         next_page = write_cursor(page.after)

@@ -1,9 +1,10 @@
 """Connections to Postgres: transactions, and the one place that sorts errors into transient and permanent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -34,6 +35,9 @@ _CONNECT = {
     "prepare_threshold": None,
 }
 _LOCK_TIMEOUT = sa.text("SET LOCAL lock_timeout = '30s'")
+_BESIDE: Final = 4
+"""Reads that run beside others at once; further ones wait."""
+_T = TypeVar("_T")
 
 
 class Database:
@@ -47,6 +51,7 @@ class Database:
         self._engine = sa.create_engine(
             parsed, pool_pre_ping=True, pool_timeout=30, hide_parameters=True, connect_args=options
         )
+        self._beside = ThreadPoolExecutor(_BESIDE, thread_name_prefix="postgres")
 
     @contextmanager
     def open_transaction(self) -> Iterator[sa.Connection]:
@@ -55,8 +60,24 @@ class Database:
             connection.execute(_LOCK_TIMEOUT)
             yield connection
 
+    def read_beside(self, read: Callable[[sa.Connection], _T]) -> "Future[_T]":
+        """``read`` in a transaction of its own, in another thread: two slow reads of one page take as long as one.
+
+        Its result may be a moment older or newer than what the caller reads. ``result()`` raises what `open_transaction` does.
+        """
+
+        def read_alone() -> _T:
+            with self.open_transaction() as connection:
+                return read(connection)
+
+        try:
+            return self._beside.submit(read_alone)
+        except RuntimeError as error:
+            raise TransientError("Postgres: the connections are closed") from error
+
     def close(self) -> None:
         """Close the idle connections."""
+        self._beside.shutdown()
         self._engine.dispose()
 
     @contextmanager

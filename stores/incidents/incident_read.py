@@ -4,6 +4,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -143,17 +144,10 @@ class IncidentReader:
         order = build_list_order(query.sort, query.after)
         if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
             raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
-        where, values = build_filters(query)
+        total = self._database.read_beside(lambda connection: _count_listed(connection, query))
         with self._database.open_transaction() as connection:
-            total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
-            found = read_listed_rows(connection, query, order)
-            rows, after = cut_page(found, query.limit)
-            ids = [row.incident_id for row in rows]
-            tickets, rates = read_tickets(connection, ids), impact_read.read_rates(connection, ids)
-            page = tuple(
-                build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id)) for row in rows
-            )
-            return IncidentPage(page, total, query.limit, query.offset, after)
+            page, after = read_listed_incidents(connection, query, order)
+        return IncidentPage(page, total.result(), query.limit, query.offset, after)
 
     def read_incident(self, incident_id: str, project: str | None = None) -> IncidentDetail | None:
         """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
@@ -188,21 +182,28 @@ class IncidentReader:
             }
 
 
-def read_listed_rows(connection: sa.Connection, query: IncidentQuery, order: ListOrder) -> "Sequence[sa.Row[Any]]":
-    """The rows of a page in ``order``, and one more if another page follows; each with its ``place``."""
+def _count_listed(connection: sa.Connection, query: IncidentQuery) -> int:
+    where, values = build_filters(query)
+    return int(connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one())
+
+
+def read_listed_incidents(
+    connection: sa.Connection, query: IncidentQuery, order: ListOrder
+) -> tuple[tuple[Incident, ...], Place | None]:
+    """The incidents of a page in ``order``, and where the next page begins."""
     where, values = build_filters(query)
     page = text(f"""
         SELECT i.*, {FLAGS}, CAST({order.value} AS text) AS place FROM incidents i
         WHERE {where} AND {order.condition} ORDER BY {order.clause} LIMIT :limit OFFSET :offset
     """)
-    bounds = {"limit": query.limit + 1, "offset": query.offset}
-    return connection.execute(page, {**values, **order.values, **bounds}).all()
-
-
-def cut_page(rows: "Sequence[sa.Row[Any]]", limit: int) -> "tuple[Sequence[sa.Row[Any]], Place | None]":
-    """The rows of a page, and where the next one begins."""
-    shown = rows[:limit]
-    return shown, Place(shown[-1].place, shown[-1].incident_id) if len(rows) > limit else None
+    values |= {**order.values, "limit": query.limit + 1, "offset": query.offset}  # one more, if another page follows
+    found = connection.execute(page, values).all()
+    rows = found[: query.limit]
+    ids = [row.incident_id for row in rows]
+    tickets, rates = read_tickets(connection, ids), impact_read.read_rates(connection, ids)
+    after = Place(rows[-1].place, rows[-1].incident_id) if len(found) > query.limit else None
+    pairs = zip(ids, rows, strict=True)
+    return tuple(build_incident_json(row, tickets.get(id_, []), rates.get(id_)) for id_, row in pairs), after
 
 
 def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
@@ -384,7 +385,7 @@ def _build_counts_json(row: "sa.Row[Any]") -> _Counts:
 
 
 def _sort_by_sessions(values: dict[str, int]) -> dict[str, int]:
-    return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(sorted(values.items()), key=itemgetter(1), reverse=True))
 
 
 def build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:

@@ -14,7 +14,7 @@ from core.errors import PermanentError
 from incidents.incident import ExampleSession, Incident, TicketRecord
 from incidents.lifecycle import HistoryChange, Status
 from incidents.model import IncidentQuery, NotFound, Place
-from stores.incidents import impact_read, incident_read
+from stores.incidents import incident_read
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_figures import FACET_VALUES
 from stores.incidents.incident_orders import build_list_order
@@ -205,21 +205,11 @@ class ReviewReader:
         if not 1 <= query.limit <= MAX_PAGE:
             raise PermanentError(f"limit must be 1 to {MAX_PAGE}")
         order = build_list_order(query.sort, after)
+        counts = self._database.read_beside(lambda connection: _count_by_status(connection, query))
         with self._database.open_transaction() as connection:
-            found = incident_read.read_listed_rows(connection, replace(query, offset=0), order)
-            shown, following = incident_read.cut_page(found, query.limit)
-            ids = [row.incident_id for row in shown]
-            tickets, rates = incident_read.read_tickets(connection, ids), impact_read.read_rates(connection, ids)
-            activity = _read_activity(connection, ids, days)
-            return CursorPage(
-                tuple(
-                    incident_read.build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id))
-                    for row in shown
-                ),
-                following,
-                _count_by_status(connection, query),
-                activity,
-            )
+            incidents, following = incident_read.read_listed_incidents(connection, replace(query, offset=0), order)
+            activity = _read_activity(connection, [incident["incidentId"] for incident in incidents], days)
+        return CursorPage(incidents, following, counts.result(), activity)
 
     def read_trend(self, incident_id: str, last_seen: datetime, days: int) -> Trend:
         """The last ``days`` days of an incident: until today, or until ``last_seen`` where that is longer ago."""
