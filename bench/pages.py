@@ -35,7 +35,7 @@ from stores.incidents.incident_store import IncidentStore
 
 KEY: Final = "bench-pages-operator-key"
 _DEPTH: Final = 100
-"""Pages of 50 incidents after which a deep page begins."""
+"""Pages of the list after which a deep page begins."""
 _PATIENCE_S: Final = 60
 _OWNERS: Final = """\
 /area-0/ # nobody

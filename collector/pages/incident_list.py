@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from stores.incidents.incident_review import CursorPage
     from stores.incidents.saved_views import SavedView
 
-PAGE_SIZE: Final = 50
+PAGE_SIZE: Final = 40
+"""About two screens; each incident takes half a millisecond."""
 _NO_KEY: Final = "YOUR-INGEST-KEY"
 OPEN_STATUSES: Final[tuple[Status, ...]] = ("draft", "confirmed", "regressed")
 """What needs a person: the list shows these unless another status is asked for."""

@@ -78,7 +78,10 @@ def explain(store: IncidentStore, url: str, act: Callable[[IncidentStore], objec
     return found
 
 
-@pytest.mark.parametrize("wanted", [{}, {"exported": False}, {"exported": True}])
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"exported": False}, {"exported": True}, {"severity": ("High",), "min_score": 90}, {"since": MONDAY}],
+)
 def test_the_counts_by_status_read_nothing_of_an_incident_but_its_index(
     full: IncidentStore, full_url: str, wanted: dict[str, Any]
 ) -> None:
