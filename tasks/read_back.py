@@ -146,7 +146,8 @@ class _Reader:
 
     def _read_changes(self, due: Sequence[DueReading], within_s: float | None) -> None:
         references = [
-            TicketReference(ticket.incident_id, ticket.key, ticket.client_id, ticket.identity) for ticket in due
+            TicketReference(ticket.incident_id, ticket.key, ticket.client_id, ticket.identity, ticket.was_closed)
+            for ticket in due
         ]
         found, unread = self._ask(references, within_s)
         readings = {reading.incident_id: reading for reading in found}

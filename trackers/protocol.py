@@ -97,12 +97,16 @@ class KeepsFacts(Protocol):
 
 @dataclass(frozen=True)
 class TicketReference:
-    """A filed ticket whose state is to be read: its incident, its key, and what it is known by in its tracker."""
+    """A filed ticket whose state is to be read: its incident, its key, and what it is known by in its tracker.
+
+    ``was_closed``: whether it was closed when it was last read.
+    """
 
     incident_id: str
     key: str
     client_id: UUID
     identity: str
+    was_closed: bool = False
 
 
 class PartlyRead(PermanentError):

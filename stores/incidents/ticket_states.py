@@ -43,7 +43,7 @@ _CLAIM = text(f"""
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
     RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
         coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
-        o.read_after AS claim, clock_timestamp() AS now
+        o.read_after AS claim, clock_timestamp() AS now, coalesce(o.remote_meaning <> 'open', false) AS was_closed
 """)
 _LOCK = text("""
     SELECT * FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker FOR UPDATE
@@ -84,6 +84,7 @@ _ACTIONS: Mapping[Effect, Action] = {"resolve": "resolve", "suppress": "suppress
 class DueReading:
     """A ticket whose state is to be read. ``read_at``: changes up to then are known, None: it was never read; ``now``: the
     database's time, up to which this reading knows them; ``generation``: what the ticket was told when it was claimed;
+    ``was_closed``: what was last known of it;
     ``claim``: which claim this is, as two runs may read one ticket: the reading of the last claim counts."""
 
     incident_id: str
@@ -95,6 +96,7 @@ class DueReading:
     generation: int
     claim: datetime
     now: datetime
+    was_closed: bool = False
 
 
 def build_due_reading(row: "sa.Row[Any]") -> DueReading:
@@ -109,6 +111,7 @@ def build_due_reading(row: "sa.Row[Any]") -> DueReading:
         row.generation,
         row.claim,
         row.now,
+        row.was_closed,
     )
 
 

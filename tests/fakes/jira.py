@@ -41,7 +41,8 @@ def is_comment(request: Request) -> bool:
 
 
 class FakeJira(Fake):
-    """One site. ``lag``: so many searches do not see an issue that is new, unless they reconcile it."""
+    """One site. ``lag``: so many searches do not see an issue that is new, unless they reconcile it. ``person``: who moves
+    issues; None: an account that is gone."""
 
     name = "jira"
 
@@ -53,6 +54,7 @@ class FakeJira(Fake):
         self.deleted: list[dict[str, Any]] = []
         self.links: list[dict[str, Any]] = []
         self.has_priority = True
+        self.person: str | None = "bea"
         self.issue_types = {"Bug", "Task"}
         self.may_create = True
         self.fields = ["project", "issuetype", "summary", "description", "labels", "priority", "customfield_7"]
@@ -80,10 +82,12 @@ class FakeJira(Fake):
     def finish(self, key: str, **changes: Any) -> None:
         """Somebody sets it to done; ``changes``: ``name`` (of the status), ``resolution``, ``versions``, ``closed`` (when)."""
         self.issues[key].update({"status": "done", "updated": time.monotonic(), **changes})
+        self._log_move(self.issues[key], self.person)
 
     def reopen(self, key: str) -> None:
         """Somebody opens it again."""
         self.issues[key].update(status="new", name="", resolution="", updated=time.monotonic())
+        self._log_move(self.issues[key], self.person)
 
     def duplicate(self, key: str, original: str) -> None:
         """Somebody closes it as a duplicate."""
@@ -130,6 +134,8 @@ class FakeJira(Fake):
                 return self._create(request.json)
             case "POST", ["search", "jql"] | ["search"]:
                 return self._search(request.json)
+            case "POST", ["changelog", "bulkfetch"] if self.cloud:
+                return self._list_changes(request.json)
             case "POST", ["issueLink"]:
                 link = request.json
                 if not {link["inwardIssue"]["key"], link["outwardIssue"]["key"]} <= set(self.issues):
@@ -208,6 +214,7 @@ class FakeJira(Fake):
                 if target is None:
                     return _no("It seems that you have tried to perform an illegal workflow operation.")
                 issue.update(status=target, name="", resolution="", updated=time.monotonic())
+                self._log_move(issue, "Furrow Bot")
                 return Answer(204)
         return Answer(404, {"errorMessages": ["null for uri"]})
 
@@ -253,6 +260,7 @@ class FakeJira(Fake):
             "properties": properties,
             "comments": [],
             "status": "new",
+            "changes": [],
             "unseen": self.lag,
             "updated": time.monotonic(),
         }
@@ -283,6 +291,26 @@ class FakeJira(Fake):
         found = found[: body.get("maxResults", 50)]
         return Answer(200, {"issues": found, "isLast": True} if self.cloud else {"issues": found, "total": len(found)})
 
+    def _log_move(self, issue: dict[str, Any], person: str | None) -> None:
+        shown = self._stated(issue)["status"]["name"]
+        item = {"field": "status", "fieldtype": "jira", "toString": shown}
+        entry: dict[str, Any] = {"created": "2024-02-01T09:30:00.000+0000", "items": [item | {"fieldId": "status"}]}
+        if person is not None:
+            entry["author"] = {"displayName": person}
+        # Furrow's own changes of texts stand between those of people.
+        other = {"author": {"displayName": "Furrow Bot"}, "items": [{"field": "description", "toString": "x" * 1_000}]}
+        issue["changes"] += [entry if self.cloud else entry | {"items": [item]}, other]
+
+    def _list_changes(self, body: dict[str, Any]) -> Answer:
+        wanted = [one for one in self.issues.values() if {one["id"], one["key"]} & set(body["issueIdsOrKeys"])]
+        logs = [
+            {"issueId": issue["id"], "changeHistories": [
+                entry for entry in issue["changes"] if entry["items"][0].get("fieldId") in body["fieldIds"]
+            ]}
+            for issue in wanted
+        ]  # fmt: skip
+        return Answer(200, {"issueChangeLogs": logs})
+
     def _stated(self, issue: dict[str, Any]) -> dict[str, Any]:
         """Where it stands, as a search shows it."""
         done, resolution = issue["status"] == "done", issue.get("resolution", "")
@@ -310,7 +338,10 @@ class FakeJira(Fake):
         if issue.get("archived"):
             fields["archiveddate"] = "2024-03-01T09:30:00.000+0000"
         properties = {name: value for name, value in issue["properties"].items() if name in wanted}
-        return {"id": issue["id"], "key": issue["key"], "fields": fields, "properties": properties}
+        shown = {"id": issue["id"], "key": issue["key"], "fields": fields, "properties": properties}
+        return shown | (
+            {"changelog": {"histories": issue["changes"]}} if "changelog" in query.get("expand", []) else {}
+        )
 
     def _is_allowed(self, request: Request) -> bool:
         basic = base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()

@@ -177,7 +177,7 @@ def test_the_history_says_who_closed_the_ticket_and_opened_it_again(site: Any) -
     finish(site, key)
     read()
     actor, reason = last_line()
-    told = "" if isinstance(site, FakeJira) else f"; closed by Bea <[email]> {'x' * 65}…"
+    told = f"; closed by Bea <[email]> {'x' * 65}…"
     assert (actor, reason.partition("assigned to nobody")[2]) == (site.name, told)
     # The same again by somebody else is no change, and neither is an account that is gone.
     lines = len(incident(store())["history"])
@@ -189,7 +189,7 @@ def test_the_history_says_who_closed_the_ticket_and_opened_it_again(site: Any) -
     site.reopen(key)
     read()
     assert status() == "confirmed"
-    opened = "; opened again by cy" if isinstance(site, FakeGitHub) else ""
+    opened = "; opened again by cy" if isinstance(site, FakeGitHub | FakeJira) else ""
     assert last_line()[1].partition("assigned to nobody")[2] == opened
     assert [entry["to"] for entry in incident(store())["history"]][lines:] == ["confirmed"]
 
@@ -210,6 +210,58 @@ def test_who_closed_a_ticket_of_linear_is_in_the_line_of_that_time(linear: FakeL
     read()
     told = {name: last_line(name)[1].partition("assigned to nobody")[2] for name in keys}
     assert told == {"bot": "; closed by GitHub", "old": "", "other": "", "odd": ""}
+
+
+def is_changelog(request: Request) -> bool:
+    return "changelog" in request.path or "changelog" in request.query.get("expand", [])
+
+
+@pytest.mark.parametrize("site", ["cloud", "datacenter"], indirect=True)
+def test_who_moved_an_issue_of_jira_is_asked_once_for_those_that_moved(site: FakeJira) -> None:
+    confirmed("pay", "save", "find")
+    run()
+    read()
+    assert [one for one in site.requests if is_changelog(one)] == []
+    for name in ("pay", "save"):
+        site.finish(ticket_of(name)["key"], name="Shipped")
+    site.assign(ticket_of("find")["key"], "Ann")
+    read()
+    asked = [one for one in site.requests if is_changelog(one)]
+    assert len(asked) == (1 if site.cloud else 2)
+    assert [last_line(name)[1].rpartition("; ")[2] for name in ("pay", "save")] == ["closed by bea"] * 2
+    site.assign(ticket_of("pay")["key"], "Ann")
+    site.age()
+    read()
+    assert len([one for one in site.requests if is_changelog(one)]) == len(asked)
+
+
+@pytest.mark.parametrize("site", ["cloud", "datacenter"], indirect=True)
+def test_an_issue_of_jira_that_moved_once_more_meanwhile_names_nobody(site: FakeJira) -> None:
+    confirmed("pay")
+    run()
+    site.finish(ticket_of()["key"])
+    site.issues[ticket_of()["key"]]["changes"][0]["items"][0]["toString"] = "In Review"
+    read()
+    assert (status(), last_line()[1].partition("assigned to nobody")[2]) == ("resolved", "")
+
+
+@pytest.mark.parametrize("site", ["cloud", "datacenter"], indirect=True)
+@pytest.mark.parametrize("fault", [Answer(403, {"errorMessages": ["no"]}), Answer(503, {})])
+def test_a_jira_that_does_not_tell_who_moved_an_issue(site: FakeJira, fault: Answer) -> None:
+    """A refusal costs the name. A failure that may pass costs nothing: all is read again."""
+    counted = DEGRADED.labels("jira", "changelog")
+    before = counted._value.get()
+    confirmed("pay")
+    run()
+    site.finish(ticket_of()["key"])
+    site.faults = [Fault(is_changelog, fault, times=20)]
+    read()
+    refused = fault.status == 403
+    assert (status(), counted._value.get() - before) == (("resolved", 1) if refused else ("confirmed", 0))
+    site.faults = []
+    read()
+    told = last_line()[1].partition("assigned to nobody")[2]
+    assert (status(), told) == ("resolved", "" if refused else "; closed by bea")
 
 
 def test_the_same_state_read_again_changes_nothing(site: Any) -> None:

@@ -91,6 +91,7 @@ class IssueState(msgspec.Struct, rename="camel"):
 class StatedIssue(msgspec.Struct):
     """An issue of a search for states."""
 
+    id: str | int = ""
     key: str = ""
     fields: IssueState | None = None
 
@@ -101,6 +102,46 @@ class StatedIssuePage(msgspec.Struct, rename="camel"):
     issues: list[StatedIssue] | None = None
     next_page_token: str | None = None
     total: int | None = None
+
+
+class ChangedField(msgspec.Struct, rename="camel"):
+    """A change of one field. Data Center does not send ``fieldId``."""
+
+    field: str = ""
+    to_string: str | None = None
+
+
+class ChangeEntry(msgspec.Struct):
+    """What an account changed at once. ``author``: None when it is gone."""
+
+    author: Person | None = None
+    items: list[ChangedField] | None = None
+
+
+class IssueChanges(msgspec.Struct, rename="camel"):
+    """The changes of one issue, the oldest first."""
+
+    issue_id: str | int = ""
+    change_histories: list[ChangeEntry] | None = None
+
+
+class ChangesPage(msgspec.Struct, rename="camel"):
+    """Changes of several issues (Cloud)."""
+
+    issue_change_logs: list[IssueChanges] | None = None
+    next_page_token: str | None = None
+
+
+class ChangeLog(msgspec.Struct):
+    """All changes of an issue (Data Center), the oldest first."""
+
+    histories: list[ChangeEntry] | None = None
+
+
+class LoggedIssue(msgspec.Struct):
+    """An issue with its changes (Data Center)."""
+
+    changelog: ChangeLog | None = None
 
 
 class Issue(msgspec.Struct):

@@ -6,6 +6,7 @@ ticket has. ``updated`` is compared with a relative time: absolute ones are in t
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from core.errors import TransientError
@@ -14,6 +15,7 @@ from trackers.http_errors import to_safe_line
 from trackers.jira.answers import IssueState, StatedIssue, StatedIssuePage, parse_jira_time, status_category
 from trackers.jira.client import JiraClient
 from trackers.jira.issues import name_label
+from trackers.jira.movers import find_movers
 from trackers.protocol import TicketReference
 
 _FIELDS: Final = (
@@ -42,7 +44,8 @@ def read_issue_states(
     for issue in _search(client, cloud, jql):
         for label in (issue.fields.labels if issue.fields else None) or ():
             found.setdefault(label, []).append(issue)
-    readings = []
+    readings: list[TicketReading] = []
+    moved: dict[str, tuple[int, StatedIssue]] = {}
     for reference in references:
         issues = found.get(name_label(reference.identity), [])
         same = [issue for issue in issues if issue.key.upper() == reference.key.upper()]
@@ -50,7 +53,13 @@ def read_issue_states(
         if not same and len(issues) == 1 and is_moved(issues[0].key, reference):
             same = issues
         if same and (fields := same[0].fields):
-            readings.append(_build_reading(reference, same[0].key, fields))
+            reading = _build_reading(reference, same[0].key, fields)
+            if reference.was_closed != (reading.category == "done"):
+                moved[str(same[0].id)] = len(readings), same[0]
+            readings.append(reading)
+    names = find_movers(client, cloud, [issue for _, issue in moved.values()])
+    for id_, (place, _) in moved.items():
+        readings[place] = replace(readings[place], moved_by=names.get(id_, ""))
     return readings
 
 

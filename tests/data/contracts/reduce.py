@@ -43,6 +43,7 @@ OPERATIONS = (
     ("put", "/rest/api/3/issue/{issueIdOrKey}"),
     ("post", "/rest/api/3/issueLink"),
     ("post", "/rest/api/3/search/jql"),
+    ("post", "/rest/api/3/changelog/bulkfetch"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}/comment"),
     ("post", "/rest/api/3/issue/{issueIdOrKey}/comment"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}/transitions"),
