@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.select import Select
 
 from stores.incidents.incident_store import IncidentStore
@@ -48,8 +49,8 @@ def find_problems(page: Chrome) -> list[Any]:
 
 
 def press(page: Chrome, *keys: str) -> None:
-    for key in keys:
-        page.switch_to.active_element.send_keys(key)
+    for key in keys:  # to what has the focus now: a list that is drawn anew takes elements away
+        ActionChains(page).send_keys(key).perform()
 
 
 def test_a_person_signs_in_finds_an_incident_and_decides_by_keyboard(browser: Chrome, client: httpx.Client) -> None:
@@ -67,6 +68,29 @@ def test_a_person_signs_in_finds_an_incident_and_decides_by_keyboard(browser: Ch
     press(browser, "r", "fixed by hand", Keys.ENTER)
     wait_for(browser, lambda page: "resolved" in page.find_element(By.CSS_SELECTOR, ".pills").text)
     assert "fixed by hand" in browser.find_element(By.CSS_SELECTOR, ".history").text
+    assert find_problems(browser) == []
+
+
+def test_a_list_that_is_drawn_anew_keeps_the_row_that_was_chosen_by_keyboard(
+    browser: Chrome, client: httpx.Client
+) -> None:
+    browser.get(make_link(client))
+    press(browser, "j", "j")
+    before = browser.find_element(By.CSS_SELECTOR, "[data-row].on")
+    incident = before.get_attribute("data-row")
+    browser.execute_script("htmx.trigger(document.querySelector('#list'), 'refresh-list')")
+    wait_for(browser, expected_conditions.staleness_of(before))
+    assert browser.find_element(By.CSS_SELECTOR, "[data-row].on").get_attribute("data-row") == incident
+    press(browser, Keys.ENTER)
+    wait_for(browser, lambda page: page.current_url.endswith(f"/incidents/{incident}"))
+    # What a person writes elsewhere stays where it is.
+    browser.get(f"{client.base_url}/incidents")
+    press(browser, "j")
+    row = browser.find_element(By.CSS_SELECTOR, "[data-row].on")
+    browser.find_element(By.ID, "q").click()
+    browser.execute_script("htmx.trigger(document.querySelector('#list'), 'refresh-list')")
+    wait_for(browser, expected_conditions.staleness_of(row))
+    assert browser.switch_to.active_element.get_attribute("id") == "q"
     assert find_problems(browser) == []
 
 

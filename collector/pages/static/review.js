@@ -7,6 +7,7 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const SHOWN = { dateStyle: "medium", timeStyle: "short" };
   let chosen = "";
+  let held = false; // the keyboard was in the part that is being drawn anew
 
   function showLocalTimes(within) {
     for (const time of all("time.local", within)) {
@@ -118,10 +119,16 @@
     const parameters = event.detail.parameters;
     for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    held = event.detail.target.contains(document.activeElement);
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     showLocalTimes(event.detail.target);
     const row = chosen && rows().find((known) => known.dataset.row === chosen);
-    if (row) row.classList.add("on");
+    if (!row) return;
+    row.classList.add("on");
+    const link = find("a", row);
+    if (held && link) link.focus({ preventScroll: true });
   });
   document.addEventListener("htmx:pushedIntoHistory", () => {
     const list = find("#list");
