@@ -47,8 +47,8 @@ def find_all(sets: dict[str, Callable[[Path], object]] = SETS) -> Iterator[str]:
         for kind, results in (("detection", found.detections), ("why not", found.why_not)):
             for result in results:
                 yield json.dumps([name, kind, result.to_json()], sort_keys=True)
-        for kind, shown in (("endpoint", found.observed.endpoints), ("collector", found.observed.collectors)):
-            for row in shown.to_pylist():
+        for kind in ("endpoint", "collector", "control"):
+            for row in getattr(found.observed, f"{kind}s").to_pylist():
                 yield json.dumps([name, kind, row], sort_keys=True)
 
 

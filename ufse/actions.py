@@ -54,7 +54,7 @@ def add_failing_steps(
 ) -> UserActions:
     """``actions``, where a "next" or "previous" most of whose clicks failed, the last one included, is a step, not paging.
 
-    So is one that never answered (``silent``: rows of its tries), which sends a form (``ufse.dead_controls``).
+    So is one that never answered or was sent back (``silent``: rows of its tries), which sends a form (``ufse.dead_controls``).
 
     Whoever pages gets a page at most clicks. Quick clicks may be paging in haste: at least three tries must be a pause apart.
     ``failing``, ``answered``: rows of interactions that failed or were answered well.

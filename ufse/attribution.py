@@ -59,6 +59,8 @@ class Attribution:
     """Time of that navigation, epoch ms; -1 without one."""
     sent_back: Bools
     """Per click and submit: whether its form was sent back (``ufse.sent_back``); it is no success, whatever the page did."""
+    by_click: Ints
+    """Per navigation: row of the click or submit that made it; -1 without one."""
 
     def trim_for_explanation(self) -> "Attribution":
         """The same without what only the rules read, see ``Frame.trim_for_explanation``."""
@@ -76,6 +78,7 @@ class Attribution:
             progress=bools,
             progress_at=ints,
             sent_back=bools,
+            by_click=ints,
         )
 
 
@@ -91,17 +94,15 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
-    negative, causes = mark_missing_answers(frame, actions, causes, background.background, negative, config)
+    negative, causes = mark_missing_answers(frame, actions, causes, background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)
-    sent_back = find_sent_back(frame, actions, negative, causes.cause, config)
+    sent_back = find_sent_back(frame, actions, negative, causes.cause, background.background, config)
     negative, causes = _mark_sent_back(negative, causes, sent_back)
     success &= ~is_among(causes.cause, sent_back.presses)
     attributed = (negative != NONE) & (causes.cause >= 0)
-    failing = causes.cause[attributed & (negative != SLOW)]
-    answered, silent = causes.cause[success & (causes.cause >= 0)], np.flatnonzero(negative == SILENT)
-    actions = add_failing_steps(frame, actions, failing, answered, silent, config)
+    actions = _add_steps(frame, actions, causes.cause, negative, success, config)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
     progress_at[sent_back.presses] = -1
     return Attribution(
@@ -120,7 +121,17 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
         progress=progress_at >= 0,
         progress_at=progress_at,
         sent_back=sent_back.mark_presses(len(frame)),
+        by_click=actions.by_click,
     )
+
+
+def _add_steps(
+    frame: Frame, actions: UserActions, cause: Ints, negative: Small, success: Bools, config: Config
+) -> UserActions:
+    """``actions``, where a "next" that fails most times, never answers or is sent back is a step."""
+    failing = cause[(negative != NONE) & (cause >= 0) & (negative != SLOW)]
+    lacking = np.flatnonzero(equals_any(negative, SILENT, RETURNED))
+    return add_failing_steps(frame, actions, failing, cause[success & (cause >= 0)], lacking, config)
 
 
 def _merge_rows(frame: Frame, actions: UserActions, cause: Ints, failed: Bools) -> UserActions:

@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 
 from ufse.actions import UserActions
+from ufse.answered_presses import find_answered_presses
 from ufse.arrays import (
     Bools,
     Ints,
@@ -37,6 +38,7 @@ from ufse.arrays import (
     mark_group_starts,
     max_by_owner,
 )
+from ufse.background import Background
 from ufse.causes import Causes
 from ufse.config import Config
 from ufse.control_hashes import hash_action_controls
@@ -85,6 +87,8 @@ class _Presses:
     """Whether a field of its page was changed since the press before it."""
     reloaded: Bools
     """Whether its page was loaded anew since the press before it, so that it had to be filled in again."""
+    shown: Bools
+    """Whether its page was shown again in any way since the press before it."""
 
     def any_control(self, chosen: Bools) -> Bools:
         """Per control: whether any of its presses is chosen."""
@@ -92,42 +96,87 @@ class _Presses:
 
 
 def mark_missing_answers(
-    frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
+    frame: Frame, actions: UserActions, causes: Causes, background: Background, negative: Small, config: Config
 ) -> tuple[Small, Causes]:
     """``negative`` and ``causes`` with the tries that were never answered, of one run or over the visit, see both modules."""
-    negative, causes = mark_silent_tries(frame, actions, causes, background, negative, config)
+    negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
     negative, causes = mark_dead_tries(frame, actions, causes, background, negative, config)
     return remove_exempt_silence(frame, negative, config), causes
 
 
 def mark_dead_tries(
-    frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
+    frame: Frame, actions: UserActions, causes: Causes, background: Background, negative: Small, config: Config
 ) -> tuple[Small, Causes]:
     """``negative`` and ``causes``, where the tries with a dead control but the last are SILENT, caused by themselves."""
-    presses = _find_presses(frame, actions, _find_answered_presses(frame, causes, background), config)
+    presses = _find_presses(frame, actions, _find_answered_presses(frame, causes, background.background), config)
     if len(presses.row) < SILENT_TRIES:
         return negative, causes
     tries = count_by_owner(presses.control, presses.size, presses.apart)
     later = presses.apart & ~mark_group_starts(presses.control)
-    repeats = count_by_owner(presses.control, presses.size, later & ~presses.filled)
-    anew = count_by_owner(presses.control, presses.size, later & (~presses.filled | presses.reloaded))
-    chosen = (tries >= SILENT_TRIES) & (anew >= 1)
+    again = count_by_owner(presses.control, presses.size, later & (~presses.filled | presses.shown))
+    chosen = (tries >= SILENT_TRIES) & (again >= 1)
     if not chosen.any():
         return negative, causes
     chosen &= ~_is_answered(frame, actions, presses)
-    chosen &= _is_due(frame, presses)
-    often = (anew >= REPEATS) & ((repeats >= REPEATS) | _has_burst(frame, presses))
-    chosen &= _is_explicit(frame, actions, presses, anew) | (
-        often & _is_implicit(frame, actions, causes, background, presses)
-    )
+    dead = chosen & _is_due(frame, presses) & _is_dead_here(frame, actions, causes, background, presses, later)
+    chosen &= (again >= REPEATS) & ~dead
+    if chosen.any():
+        chosen[chosen] = _is_dead_only_here(frame, actions, causes, background.background, presses, chosen)
+    dead |= chosen
     last = max_by_owner(presses.control, presses.row, presses.size, -1)
     begun = presses.row[presses.apart][np.cumsum(presses.apart) - 1]
     final = is_among(begun, begun[is_among(presses.row, last)])
-    dead = np.sort(presses.row[chosen[presses.control] & presses.apart & ~final])
-    dead = dead[negative[dead] == NONE]
+    silent = np.sort(presses.row[dead[presses.control] & presses.apart & ~final])
+    silent = silent[negative[silent] == NONE]
     negative, cause = negative.copy(), causes.cause.copy()
-    negative[dead], cause[dead] = SILENT, dead
+    negative[silent], cause[silent] = SILENT, silent
     return negative, replace(causes, cause=cause)
+
+
+def _is_dead_here(
+    frame: Frame, actions: UserActions, causes: Causes, background: Background, presses: _Presses, later: Bools
+) -> Bools:
+    """Per control: whether the visit itself shows that it should have answered. ``later``: presses that begin another try."""
+    repeats = count_by_owner(presses.control, presses.size, later & ~presses.filled)
+    anew = count_by_owner(presses.control, presses.size, later & (~presses.filled | presses.reloaded))
+    often = (anew >= REPEATS) & ((repeats >= REPEATS) | _has_burst(frame, presses))
+    found = _is_explicit(frame, actions, presses, anew) | (
+        often & _is_implicit(frame, actions, causes, background.background, presses)
+    )
+    return np.asarray(found & (anew >= 1), dtype=np.bool_)
+
+
+def _is_dead_only_here(
+    frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses, chosen: Bools
+) -> Bools:
+    """Per ``chosen`` control: whether it answers in other sessions, nearly each time, and here another press was answered.
+
+    Whatever came after one of its presses, background or not, may be its answer, and so may the sign that it waits. Another
+    control of its page that answered since may have done what was wanted.
+    """
+    heads = presses.row[mark_group_starts(presses.control)][chosen]
+    visit = frame.visit[heads]
+    found = frame.known.answers_others(visit, hash_action_controls(frame, actions.action[heads]))
+    if not found.any():
+        return found
+    asked, paged = find_answered_presses(frame, causes.cause, background, actions.by_click)
+    answered = asked | paged
+    found &= any_by_owner(frame.visit, answered, len(frame.low))[visit]
+    good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (causes.cause >= 0)
+    answered[causes.cause[good]] = True
+    base = int(actions.action.max(initial=0)) + 1
+    key = frame.visit * base + actions.action
+    found &= ~is_among(key[heads], key[answered])
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target]
+    ways = np.flatnonzero(answered & equals_any(frame.kind, CLICK, SUBMIT) & ~link)
+    page = frame.visit * len(frame.patterns) + frame.pattern
+    latest = max_by_owner(page[ways], ways, int(page.max(initial=0)) + 1, -1)
+    found &= latest[page[heads]] < heads
+    waits = (frame.source.read_at("loading", presses.row) == 1) | _is_disabled(frame, presses)
+    step = np.array([is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target[heads]]
+    fields = _count_fields(frame, presses)[chosen]
+    found &= np.where(step, fields >= FORM_FIELDS, (fields >= 1) | _has_burst(frame, presses)[chosen])
+    return np.asarray(found & ~presses.any_control(waits)[chosen], dtype=np.bool_)
 
 
 def _changes(frame: Frame) -> Ints:
@@ -147,10 +196,11 @@ def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: C
     """Clicks and submits of meaningful controls that send something, of which none was ``answered`` (per event); see
     ``_BARRED`` for controls that are left out.
     """
-    barred = np.array([_is_barred(t) and not (_is_step(t) or _leads_aside(t)) for t in frame.targets], dtype=np.bool_)
-    step = np.array([_is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target]
+    barred = np.array([_is_barred(t) and not (is_step(t) or _leads_aside(t)) for t in frame.targets], dtype=np.bool_)
+    step = np.array([is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target]
     rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & (actions.meaningful | step) & ~frame.target_ignored)
-    rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~_is_hidden_by(frame, rows)]
+    hidden = _is_hidden_by(frame, rows) & (frame.source.read_at("disabled", rows) != 1)
+    rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~hidden]
     base = int(actions.action.max(initial=0)) + 1
     key = frame.visit[rows] * base + actions.action[rows]
     silent = ~is_among(key, key[answered[rows]])
@@ -165,11 +215,20 @@ def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: C
     change = changes[np.maximum(at, 0)] if len(changes) else np.zeros(len(rows), dtype=np.int64)
     before = np.where(first, frame.low[frame.visit[rows]] - 1, np.append(-1, rows[:-1])[: len(rows)])
     filled = (at >= 0) & (change > before) & (frame.pattern[change] == frame.pattern[rows])
-    again = np.flatnonzero((frame.kind == NAVIGATION) & frame.column_equals("nav_type", "reload"))
-    at = np.searchsorted(again, rows) - 1
-    load = again[np.maximum(at, 0)] if len(again) else np.zeros(len(rows), dtype=np.int64)
-    reloaded = (at >= 0) & (load > before) & ~first & (frame.pattern[load] == frame.pattern[rows])
-    return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled, reloaded)
+    moves = frame.kind == NAVIGATION
+    again = np.flatnonzero(moves & frame.column_equals("nav_type", "reload"))
+    reloaded = _is_shown_since(frame, again, rows, before) & ~first
+    shown = _is_shown_since(frame, np.flatnonzero(moves), rows, before) & ~first
+    return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled, reloaded, shown)
+
+
+def _is_shown_since(frame: Frame, moves: Ints, rows: Ints, before: Ints) -> Bools:
+    """Per press: whether the last of the navigations ``moves`` before it came after the press ``before`` and shows its page."""
+    if not len(moves):
+        return np.zeros(len(rows), dtype=np.bool_)
+    at = np.searchsorted(moves, rows) - 1
+    load = moves[np.maximum(at, 0)]
+    return np.asarray((at >= 0) & (load > before) & (frame.pattern[load] == frame.pattern[rows]), dtype=np.bool_)
 
 
 def _is_barred(target: Target, spared: tuple[str, ...] = ()) -> bool:
@@ -177,7 +236,7 @@ def _is_barred(target: Target, spared: tuple[str, ...] = ()) -> bool:
     return any(getattr(target, name) for name in _BARRED if name not in spared)
 
 
-def _is_step(target: Target) -> bool:
+def is_step(target: Target) -> bool:
     """Whether a control pages only by its word ("next"), so that it may send a form."""
     return target.paging and target.repeated and not _is_barred(target, ("repeated",))
 
@@ -190,7 +249,7 @@ def _leads_aside(target: Target) -> bool:
 def _is_due(frame: Frame, presses: _Presses) -> Bools:
     """Per control: False for a "next" without a filled form, and for one that leads aside, unless it was disabled each time."""
     heads = frame.target[presses.row[mark_group_starts(presses.control)]]
-    step = np.array([_is_step(t) for t in frame.targets], dtype=np.bool_)[heads]
+    step = np.array([is_step(t) for t in frame.targets], dtype=np.bool_)[heads]
     aside = np.array([_leads_aside(t) for t in frame.targets], dtype=np.bool_)[heads]
     due = ~step | (_count_fields(frame, presses) >= FORM_FIELDS)
     return np.asarray(due & (~aside | ~presses.any_control(~_is_disabled(frame, presses))), dtype=np.bool_)

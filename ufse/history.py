@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Ints, mark_group_starts
+from ufse.control_facts import CONTROL_FACTS, OBSERVED_CONTROLS, sum_controls
 from ufse.grouping.learned import RouteRules
 
 _KEY: Final = [("project", pa.string()), ("session_id", pa.string())]
@@ -110,6 +111,8 @@ class Observed:
     """Rows of OBSERVED_ENDPOINTS."""
     collectors: pa.Table
     """Rows of OBSERVED_COLLECTORS."""
+    controls: pa.Table = field(default_factory=OBSERVED_CONTROLS.empty_table)
+    """Rows of OBSERVED_CONTROLS (``ufse.control_facts``)."""
 
     @staticmethod
     def make_empty() -> "Observed":
@@ -122,7 +125,8 @@ class Observed:
         whole = [p for p in parts if p is not _NOTHING_OBSERVED]
         if not whole:
             return _NOTHING_OBSERVED
-        return Observed(pa.concat_tables([p.endpoints for p in whole]), pa.concat_tables([p.collectors for p in whole]))
+        names = ("endpoints", "collectors", "controls")
+        return Observed(*(pa.concat_tables([getattr(p, name) for p in whole]) for name in names))
 
 
 _NOTHING_OBSERVED: Final = Observed(OBSERVED_ENDPOINTS.empty_table(), OBSERVED_COLLECTORS.empty_table())
@@ -136,6 +140,8 @@ class ProjectHistory:
     """Rows of ENDPOINT_FACTS, one per project and endpoint."""
     collectors: pa.Table
     """Rows of COLLECTOR_FACTS, one per project and collector."""
+    controls: pa.Table = field(default_factory=CONTROL_FACTS.empty_table)
+    """Rows of CONTROL_FACTS, one per project and control that answered in a session (``ufse.control_facts``)."""
     routes: Mapping[str, RouteRules] = field(default_factory=dict)
     """What the routes of each project show; fingerprints alone read it."""
 
@@ -150,7 +156,9 @@ NO_HISTORY: Final = ProjectHistory.make_empty()
 
 def sum_observed(observed: Observed) -> ProjectHistory:
     """The facts of all observed sessions; the order of the rows does not matter."""
-    return ProjectHistory(_sum_endpoints(observed.endpoints), _sum_collectors(observed.collectors))
+    return ProjectHistory(
+        _sum_endpoints(observed.endpoints), _sum_collectors(observed.collectors), sum_controls(observed.controls)
+    )
 
 
 def _sum_endpoints(rows: pa.Table) -> pa.Table:

@@ -27,6 +27,11 @@ OWN_PERCENT: Final = 90
 AWAITED_PERCENT: Final = 33
 """A control sends requests if it causes a third of the presses' requests to an address (own choice): a collector's next
 release may call it otherwise, and a tracker follows whatever is pressed."""
+ANSWERING_PERCENT: Final = 50
+"""A control answers if so much of its tries are answered where it answers at all (own choice): a toggle, a player or what is
+kept in the browser asks once and is silent then."""
+ANSWERING_SESSIONS_PERCENT: Final = 50
+"""A control answers if it does so in half of the client sessions that press it (own choice): collectors may report less."""
 SCATTERED_CONTROLS: Final = 10
 SCATTERED_MAIN_PERCENT: Final = 20
 SCATTERED_GOOD_PERCENT: Final = 5
@@ -108,6 +113,32 @@ class Known:
         for number in np.unique(code).tolist():
             own = code == number
             found[own] = np.isin(control[own], known[sure & (named == visits.projects[number])])
+        return found
+
+    def answers_others(self, visit: Ints, control: Ints) -> Bools:
+        """Per pair of a visit and the hash of a control (as int64): whether that control answers in other sessions, nearly each
+        time, and this visit's collector reports such answers: pages, or requests if it is known to report successes.
+        """
+        facts = self.history.controls
+        found, asked = np.zeros(len(visit), dtype=np.bool_), np.zeros(len(visit), dtype=np.bool_)
+        if not facts.num_rows or not len(visit):
+            return found
+        column = {name: np.asarray(facts[name].to_numpy(), dtype=np.int64) for name in facts.column_names[2:]}
+        some, answered = column["answered_sessions"], column["answered"]
+        sure = some >= LEAST_SESSIONS
+        sure &= 100 * some >= ANSWERING_SESSIONS_PERCENT * column["sessions"]
+        sure &= 100 * answered >= ANSWERING_PERCENT * column["tries"]
+        paged = 100 * column["paged"] >= ANSWERING_PERCENT * column["tries"]
+        known = facts["control"].to_numpy().astype(np.uint64).view(np.int64)
+        named = np.array(facts["project"].to_pylist(), dtype=object)
+        visits = self.reports.ordered.visits
+        code = visits.project_code[visit]
+        for number in np.unique(code).tolist():
+            own, here = code == number, sure & (named == visits.projects[number])
+            found[own] = np.isin(control[own], known[here & paged])
+            asked[own] = np.isin(control[own], known[here])
+        if (asked & ~found).any():
+            found |= asked & self.reports_successes[visit]
         return found
 
     @cached_property

@@ -12,6 +12,7 @@ from ufse.config import Config
 from ufse.control_hashes import hash_action_controls
 from ufse.frame import Frame
 from ufse.history import OBSERVED_COLLECTORS, OBSERVED_ENDPOINTS, Observed
+from ufse.observed_controls import observe_controls
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 
 IDLE_MS: Final = 30_000
@@ -25,7 +26,8 @@ LONGEST_LABEL: Final = 200
 def observe_sessions(frame: Frame, attribution: Attribution, reports: SessionReports, config: Config) -> Observed:
     """The rows of the client sessions of the frame; collectors of all client sessions of the batch."""
     collectors = pa.table(make_collector_rows(reports), schema=OBSERVED_COLLECTORS)
-    return Observed(_observe_endpoints(frame, attribution, reports, config), collectors)
+    endpoints = _observe_endpoints(frame, attribution, reports, config)
+    return Observed(endpoints, collectors, observe_controls(frame, attribution, reports, config))
 
 
 def _observe_endpoints(frame: Frame, attribution: Attribution, reports: SessionReports, config: Config) -> pa.Table:

@@ -34,6 +34,8 @@ from ufse.arrays import (
     max_by_owner,
 )
 from ufse.config import Config
+from ufse.control_hashes import hash_action_controls
+from ufse.dead_controls import is_step
 from ufse.feedback import NONE
 from ufse.form_pages import find_shown_again
 from ufse.frame import Frame
@@ -61,7 +63,9 @@ class SentBack:
         return found
 
 
-def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: Ints, config: Config) -> SentBack:
+def find_sent_back(
+    frame: Frame, actions: UserActions, negative: Ints, cause: Ints, background: Bools, config: Config
+) -> SentBack:
     """The tries of every control that was sent back at least three times."""
     nothing = SentBack(frame.visit[:0], frame.visit[:0])
     reloads = _find_reloads(frame)
@@ -74,7 +78,8 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     tries = presses[apart]
     key = _key_actions(frame, actions)
     back = _is_returned(frame, tries, moves, login, detour, config)
-    back |= _is_emptied(frame, actions, tries, reloads, cause, login, config)
+    back |= _is_emptied(frame, actions, tries, reloads, _choose_answers(frame, cause, background), login, config)
+    came = tries[back]
     filled = _is_filled_before(frame, tries)
     back &= filled | _is_in_login_loop(frame, tries, key[tries], back, filled, login)
     back |= find_shown_again(frame, tries, key, cause, config)
@@ -89,8 +94,16 @@ def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: In
     known, owner = np.unique(key[tries], return_inverse=True)
     last = max_by_owner(owner, tries, len(known), -1)
     begun = np.cumsum(apart) - 1
-    every = presses[is_among(presses[apart][begun], tries)]
+    # What was thrown back is no success, filled in again or not.
+    came = np.union1d(tries, came[is_among(key[came], key[tries])])
+    every = presses[is_among(presses[apart][begun], came)]
     return SentBack(every, tries[~is_among(tries, last)])
+
+
+def _choose_answers(frame: Frame, cause: Ints, background: Bools) -> Ints:
+    """``cause`` without failures that are background: an autosave that fails beside the press is no answer to it."""
+    failed = background & ((frame.status >= 400) | (frame.status == 0))
+    return np.where(failed, -1, cause)
 
 
 def _key_actions(frame: Frame, actions: UserActions) -> Ints:
@@ -99,9 +112,13 @@ def _key_actions(frame: Frame, actions: UserActions) -> Ints:
 
 
 def _find_presses(frame: Frame, actions: UserActions) -> tuple[Ints, Bools]:
-    """Rows of submits and of presses of buttons, and whether each begins a try: presses of one action within 1 s are one."""
+    """Rows of submits and of presses of buttons, and whether each begins a try: presses of one action within 1 s are one.
+
+    A "next" may send a form, too: each try that counts here comes after a change of its fields.
+    """
     link = np.array([t.link or t.text_field or t.nameless for t in frame.targets], dtype=np.bool_)[frame.target]
-    rows = np.flatnonzero(((frame.kind == CLICK) & ~link & actions.meaningful) | (frame.kind == SUBMIT))
+    step = np.array([is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target]
+    rows = np.flatnonzero(((frame.kind == CLICK) & ~link & (actions.meaningful | step)) | (frame.kind == SUBMIT))
     apart = mark_group_starts(frame.visit[rows], actions.action[rows])
     apart[1:] |= np.diff(frame.ts[rows]) > 1_000
     return rows, apart
@@ -113,7 +130,10 @@ def _is_returned(frame: Frame, tries: Ints, moves: Ints, login: Bools, detour: B
     at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
     following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
     soon = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.network_end_window_ms + 1)
-    at = np.searchsorted(moves, np.minimum(following, soon)) - 1
+    # Of one instant, as whole seconds have many, the page came first: interactions are ordered before it.
+    at_once = frame.find_first_since(frame.visit[tries], frame.ts[np.minimum(following, len(frame) - 1)] + 1)
+    until = np.where(following < frame.high[frame.visit[tries]], at_once, following)
+    at = np.searchsorted(moves, np.minimum(until, soon)) - 1
     move = moves[np.maximum(at, 0)]
     shown = (at >= 0) & (move > tries) & (frame.visit[move] == frame.visit[tries])
     shown &= ~frame.column_equals("nav_type", "reload", "back_forward", rows=move)
@@ -132,11 +152,9 @@ def _is_emptied(
     """Per try: its page was loaded anew without a request of its action, see above."""
     if len(reloads) < RETURNED_TRIES:
         return np.zeros(len(tries), dtype=np.bool_)
-    acts = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
-    at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
-    following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
-    safe = np.minimum(following, len(frame) - 1)
-    again: Bools = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
+    page = _find_next_reload(frame, tries, reloads, config)
+    safe = np.minimum(page, len(frame) - 1)
+    again: Bools = (page < len(frame)) & (frame.visit[safe] == frame.visit[tries])
     again &= (frame.route[safe] == frame.route[tries]) & ~frame.unattended[safe]
     again &= frame.ts[safe] - frame.ts[tries] <= config.network_end_window_ms
     asked = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
@@ -153,7 +171,28 @@ def _is_emptied(
     served = any_by_owner(frame.visit[by], is_among(by, cause[good]), len(frame.low))
     # A login form that comes again refused the login, whatever the collector reports.
     known = frame.known.reports_successes[frame.visit[tries]] | login[frame.pattern[tries]]
-    return np.asarray(again & known & (answered | served)[frame.visit[tries]], dtype=np.bool_)
+    known &= (answered | served)[frame.visit[tries]]
+    unsure = np.flatnonzero(again & ~known & any_by_owner(frame.visit[by], by >= 0, len(frame.low))[frame.visit[tries]])
+    controls = hash_action_controls(frame, actions.action[tries[unsure]])
+    known[unsure] = frame.known.answers_others(frame.visit[tries[unsure]], controls)
+    return np.asarray(again & known, dtype=np.bool_)
+
+
+def _find_next_reload(frame: Frame, tries: Ints, reloads: Ints, config: Config) -> Ints:
+    """Per try: row of the next page, if that is a reload before the person acts again; else the number of rows.
+
+    A page may be loaded anew at once, or after another page that the press showed for a moment.
+    """
+    acts = np.append(np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT)), len(frame))
+    moves = np.append(np.flatnonzero(frame.kind == NAVIGATION), len(frame))
+    at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
+    at_once = np.maximum(at_once, tries + 1)
+    page = moves[np.searchsorted(moves, tries + 1)]
+    page = np.where(is_among(page, reloads), page, moves[np.searchsorted(moves, at_once)])
+    ts = np.append(frame.ts, np.iinfo(np.int64).max)
+    acted = ts[acts[np.searchsorted(acts, at_once)]]
+    acted = np.where(acts[np.searchsorted(acts, at_once)] < frame.high[frame.visit[tries]], acted, ts[-1])
+    return np.where(is_among(page, reloads) & (ts[page] <= acted), page, len(frame))
 
 
 def _is_in_login_loop(frame: Frame, tries: Ints, key: Ints, back: Bools, filled: Bools, login: Bools) -> Bools:

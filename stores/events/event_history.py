@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stores.events.event_store import EventStore
+from ufse.control_facts import CONTROL_FACTS, OBSERVED_CONTROLS
 from ufse.history import (
     COLLECTOR_FACTS,
     ENDPOINT_FACTS,
@@ -26,13 +27,17 @@ DAILY_SESSIONS: Final = 500
 """Client sessions of a project and day of receipt that are kept, the first ones to be analysed (own choice)."""
 SESSION_ENDPOINTS: Final = 50
 """Endpoints and controls of a client session that are kept, those with the most requests (own choice)."""
+SESSION_CONTROLS: Final = 50
+"""Controls of a client session that are kept, those with the most tries (own choice)."""
 PROJECT_ENDPOINTS: Final = 2_000
+PROJECT_CONTROLS: Final = 2_000
 PROJECT_COLLECTORS: Final = 200
-"""Endpoints and collectors of a project that a history has, those of the most client sessions (own choice)."""
+"""Endpoints, controls and collectors of a project that a history has, those of the most client sessions (own choice)."""
 
 _DAY_MS = 86_400_000
 _COUNTS = OBSERVED_COLLECTORS.names[3:]
 _SEEN = OBSERVED_ENDPOINTS.names[2:]
+_PRESSED = OBSERVED_CONTROLS.names[3:]
 _COLUMNS = pa.schema(
     [
         ("project", pa.string()),
@@ -44,6 +49,8 @@ _COLUMNS = pa.schema(
         ("seen_control", pa.list_(pa.uint64())),
         *((f"seen_{name}", pa.list_(pa.uint32())) for name in _SEEN[2:-1]),
         ("seen_median_ms", pa.list_(pa.int64())),
+        ("pressed_control", pa.list_(pa.uint64())),
+        *((f"pressed_{name}", pa.list_(pa.uint32())) for name in _PRESSED),
         ("analysed_us", pa.uint64()),
     ]
 )
@@ -80,6 +87,22 @@ _COLLECTORS = f"""
     ORDER BY project, sessions DESC, collector
     LIMIT {PROJECT_COLLECTORS} BY project
 """
+_CONTROLS = f"""
+    SELECT project, control, uniqExact(session_hash) AS sessions,
+           uniqExactIf(session_hash, n_answered > 0) AS answered_sessions,
+           sumIf(n_tries, n_answered > 0) AS tries, sum(n_answered) AS answered, sum(n_paged) AS paged
+    FROM (
+        SELECT project, session_hash, control, n_tries, n_answered, n_paged
+        FROM {_FROM}
+        ARRAY JOIN pressed_control AS control, pressed_tries AS n_tries, pressed_answered AS n_answered,
+            pressed_paged AS n_paged
+        WHERE {_WHERE}
+    )
+    GROUP BY project, control
+    HAVING answered_sessions > 0
+    ORDER BY project, sessions DESC, control
+    LIMIT {PROJECT_CONTROLS} BY project
+"""
 _ONE_DAY: Final = {"do_not_merge_across_partitions_select_final": 1}
 
 
@@ -101,11 +124,9 @@ class ObservedSession:
 def read_project_history(store: EventStore, projects: Sequence[str], now_ms: int) -> ProjectHistory:
     """What the recorded sessions of these projects show, of the last ``KEEP_DAYS`` days of receipt before ``now_ms``."""
     parameters: dict[str, Any] = {"projects": sorted(set(projects)), "since": now_ms - KEEP_DAYS * _DAY_MS}
-    endpoints, collectors = (store.query_arrow(sql, parameters, _ONE_DAY) for sql in (_ENDPOINTS, _COLLECTORS))
-    return ProjectHistory(
-        endpoints.select(ENDPOINT_FACTS.names).cast(ENDPOINT_FACTS),
-        collectors.select(COLLECTOR_FACTS.names).cast(COLLECTOR_FACTS),
-    )
+    facts = ((_ENDPOINTS, ENDPOINT_FACTS), (_COLLECTORS, COLLECTOR_FACTS), (_CONTROLS, CONTROL_FACTS))
+    tables = (store.query_arrow(sql, parameters, _ONE_DAY).select(schema.names).cast(schema) for sql, schema in facts)
+    return ProjectHistory(*tables)
 
 
 def record_observed(
@@ -160,7 +181,8 @@ def _choose_sessions(store: EventStore, sessions: Sequence[ObservedSession]) -> 
 
 
 def _build_rows(observed: Observed, kept: Sequence[ObservedSession], analysed_us: int) -> pa.Table:
-    seen = _list_endpoints(observed.endpoints)
+    seen = _list_rows(observed.endpoints, ("requests", "endpoint", "control"), SESSION_ENDPOINTS)
+    pressed = _list_rows(observed.controls, ("tries", "control"), SESSION_CONTROLS)
     reports = {(row["project"], row["session_id"]): row for row in observed.collectors.to_pylist()}
     nothing: dict[str, Any] = {"collector": "", **dict.fromkeys(_COUNTS, 0)}
     rows = []
@@ -175,17 +197,19 @@ def _build_rows(observed: Observed, kept: Sequence[ObservedSession], analysed_us
                 "analysed_us": analysed_us,
                 **{name: report[name] for name in ("collector", *_COUNTS)},
                 **{f"seen_{name}": [row[name] for row in seen.get(key, ())] for name in _SEEN},
+                **{f"pressed_{name}": [row[name] for row in pressed.get(key, ())] for name in ("control", *_PRESSED)},
             }
         )
     return pa.Table.from_pylist(rows, schema=_COLUMNS)
 
 
-def _list_endpoints(rows: pa.Table) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
-    """The rows by (project, session id): at most ``SESSION_ENDPOINTS`` each, those with the most requests first."""
-    order = [("requests", "descending"), ("endpoint", "ascending"), ("control", "ascending")]
+def _list_rows(rows: pa.Table, order: Sequence[str], limit: int) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+    """The rows by (project, session id): at most ``limit`` each, those with most of the first of ``order`` first."""
+    count, *rest = order
+    sorting = [(count, "descending"), *((name, "ascending") for name in rest)]
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows.sort_by(order).to_pylist():
+    for row in rows.sort_by(sorting).to_pylist():
         listed = found.setdefault((row["project"], row["session_id"]), [])
-        if len(listed) < SESSION_ENDPOINTS:
+        if len(listed) < limit:
             listed.append(row)
     return found

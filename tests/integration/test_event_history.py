@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from blocks import documents
@@ -22,6 +23,7 @@ from tests.rows import BASE_MS, row
 from tests.unit.ufse.scene import Row, answer, click, end, go, table, typed
 from ufse import ProjectHistory, sum_observed
 from ufse import detect as find_detections
+from ufse.control_facts import CONTROL_FACTS, OBSERVED_CONTROLS
 from ufse.history import Observed
 
 NOW_MS = 1_705_400_000_000
@@ -61,7 +63,7 @@ def sessions(store: EventStore, *numbers: int, received_ms: int = NOW_MS) -> lis
 
 
 def same(found: ProjectHistory, expected: ProjectHistory) -> None:
-    for name, key in (("endpoints", "endpoint"), ("collectors", "collector")):
+    for name, key in (("endpoints", "endpoint"), ("collectors", "collector"), ("controls", "control")):
         ours, theirs = (
             getattr(h, name).sort_by([("project", "ascending"), (key, "ascending")]) for h in (found, expected)
         )
@@ -74,6 +76,9 @@ def test_the_store_sums_as_the_engine_does(event_store: EventStore) -> None:
     found = read_project_history(event_store, ["p", "unknown"], NOW_MS)
     same(found, sum_observed(observe(*numbers)))
     assert found.endpoints.num_rows == 3
+    # "Pay"; a field asks the address of "Save", too.
+    assert [(r["sessions"], r["tries"]) for r in found.controls.to_pylist()] == [(7, 14)]
+    assert found.controls.schema == sum_observed(observe(1)).controls.schema
     assert found.endpoints.schema == sum_observed(observe(1)).endpoints.schema
     assert read_project_history(event_store, ["q"], NOW_MS).endpoints.num_rows == 0
 
@@ -106,6 +111,36 @@ def test_many_endpoints_of_a_session_have_a_limit(event_store: EventStore, monke
     record_observed(event_store, observe(2), sessions(event_store, 2), 1)
     (kept,) = read_project_history(event_store, ["p"], NOW_MS).endpoints.to_pylist()
     assert kept["endpoint"] == "GET /api/feed"
+
+
+def with_controls(number: int, *counts: tuple[int, int, int, int]) -> Observed:
+    """What session ``number`` shows, with controls (hash, tries, answered, by a page)."""
+    named = [dict(zip(OBSERVED_CONTROLS.names[2:], one, strict=True)) for one in counts]
+    rows = [{"project": "p", "session_id": f"s{number}", **one} for one in named]
+    return replace(observe(number), controls=pa.Table.from_pylist(rows, schema=OBSERVED_CONTROLS))
+
+
+def test_controls_that_did_not_answer_in_a_session_count_only_as_pressed(event_store: EventStore) -> None:
+    seen = Observed.join_parts(
+        [
+            with_controls(1, (5, 2, 2, 1), (2**64 - 1, 1, 0, 0)),
+            with_controls(2, (5, 3, 0, 0), (7, 4, 1, 1)),
+            with_controls(3, (5, 1, 1, 0)),
+        ]
+    )
+    assert record_observed(event_store, seen, sessions(event_store, 1, 2, 3), 1) == 3
+    found = read_project_history(event_store, ["p"], NOW_MS)
+    same(found, sum_observed(seen))
+    counts = {r["control"]: tuple(r[n] for n in CONTROL_FACTS.names[2:]) for r in found.controls.to_pylist()}
+    assert counts == {5: (3, 2, 3, 3, 1), 7: (1, 1, 4, 1, 1)}
+
+
+def test_many_controls_of_a_session_have_a_limit(event_store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_history, "SESSION_CONTROLS", 2)
+    seen = with_controls(2, (5, 1, 1, 0), (6, 4, 4, 0), (7, 1, 1, 0))
+    record_observed(event_store, seen, sessions(event_store, 2), 1)
+    kept = read_project_history(event_store, ["p"], NOW_MS).controls.to_pylist()
+    assert {one["control"] for one in kept} == {5, 6}
 
 
 def test_old_days_are_not_summed_and_are_dropped(event_store: EventStore) -> None:

@@ -33,7 +33,7 @@ from ufse.candidates import Clusters
 from ufse.feedback import RETURNED, SILENT, SLOW
 from ufse.formats import format_duration, format_repetitions
 from ufse.index import Index
-from ufse.sessions import CLICK, SUBMIT
+from ufse.sessions import CLICK, INPUT, SUBMIT
 from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _NO_ANSWER = 2**62
@@ -106,6 +106,7 @@ def _gather_attempts(index: Index, clusters: Clusters) -> Attempts:
     low = frame.find_first_since(clusters.visit, np.maximum(asked, clusters.since + 1))
     latest = max_by_owner(negatives.owner, frame.ts[negatives.values], len(clusters), NEVER)
     high = frame.find_first_since(clusters.visit, latest + config.retry_window_ms + 1)
+    high = np.where(_lacks_answer(index, clusters), frame.high[clusters.visit], high)
     owner, row = index.attempts_by_action.find_entries(
         index.visit_action_key(clusters.visit, clusters.action), low, high
     )
@@ -171,7 +172,7 @@ def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools
     known = frame.ts[tried.answer] <= next_begin[tried.answer_attempt]
     answered = max_by_owner(tried.answer_attempt[known], frame.ts[tried.answer[known]], size, NEVER)
     before = np.append(NEVER, answered[:-1])
-    soon = (before > NEVER) & (begin - before <= config.retry_window_ms)
+    soon = (before > NEVER) & (begin - _find_pause_starts(index, clusters, tried, before) <= config.retry_window_ms)
     target = index.target_of_action(clusters.action[tried.cluster])
     unanswered = np.bincount(tried.answer_attempt, minlength=size) == 0
     vague = _has_nameless_target(index, clusters)[tried.cluster] & unanswered
@@ -196,9 +197,30 @@ def _is_surely_unanswered(index: Index, clusters: Clusters, tried: Attempts) -> 
     again = index.attempts_by_action.find_first_from(key, later) >= 0
     clicks = np.bincount(tried.row_attempt[frame.kind[rows.values] == CLICK], minlength=len(rows))
     disabled = frame.source.read_at("disabled", rows.first) == 1
-    missing = equals_any(index.attribution.negative[clusters.negatives.values], SILENT, RETURNED)
-    lacking = any_by_owner(clusters.negatives.owner, missing, len(clusters))[tried.cluster]
+    lacking = _lacks_answer(index, clusters)[tried.cluster]
     return np.asarray(again | disabled | lacking | (clicks >= _ANGRY_CLICKS), dtype=np.bool_)
+
+
+def _lacks_answer(index: Index, clusters: Clusters) -> Bools:
+    """Per cluster: whether a missing answer is its failure: the control stayed silent, or the form was sent back."""
+    missing = equals_any(index.attribution.negative[clusters.negatives.values], SILENT, RETURNED)
+    return any_by_owner(clusters.negatives.owner, missing, len(clusters))
+
+
+def _find_pause_starts(index: Index, clusters: Clusters, tried: Attempts, before: Ints) -> Ints:
+    """Per attempt: when the person last did something for it: the answer ``before`` (epoch ms), or a later change of a field.
+
+    Changes count where an answer is missing: the page came back empty, and filling it in again is the way to try again.
+    """
+    frame = index.frame
+    lacking = _lacks_answer(index, clusters)[tried.cluster]
+    changes = np.flatnonzero((frame.kind == INPUT) & ~frame.column_equals("action", "focus", "blur"))
+    if not lacking.any() or not len(changes):
+        return before
+    first = tried.rows.first
+    change = changes[np.maximum(np.searchsorted(changes, first) - 1, 0)]
+    own = lacking & (change < first) & (frame.visit[change] == frame.visit[first])
+    return np.where(own, np.maximum(before, frame.ts[change]), before)
 
 
 def _is_other_page(index: Index, tried: Attempts) -> Bools:

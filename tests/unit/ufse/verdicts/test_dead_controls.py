@@ -24,6 +24,10 @@ def filled(t: float) -> list[Row]:
     return [field(t, "name", PAGE), field(t + 2, "phone", PAGE)]
 
 
+def hidden(since: float, until: float) -> list[Row]:
+    return [event(since, "visibility", PAGE, state="hidden"), event(until, "visibility", PAGE, state="visible")]
+
+
 BEFORE = [go(0, "/people"), *served(2), *served(5), go(8, PAGE, "push")]
 KNOWN = [go(0, "/people"), *served(2, responded=1), *served(5, responded=1), go(8, PAGE, "push")]
 BURST = (40.0, 40.3, 40.5, 40.8)
@@ -57,6 +61,18 @@ FRUSTRATED: dict[str, list[Row]] = {
         *presses(36, 43, disabled=1),
         end(50, PAGE),
     ],
+    "explicit: disabled although corrected again, and the page is left for a while after each press": [
+        *KNOWN,
+        *filled(10),
+        *presses(20, disabled=1),
+        *hidden(20.8, 26),
+        *filled(28),
+        *presses(33, disabled=1),
+        *hidden(33.4, 37),
+        *presses(41, disabled=1),
+        *hidden(41.5, 44),
+        end(46, PAGE),
+    ],
     "implicit: after a detour": [*BEFORE, *filled(10), *presses(20, 25), *DETOUR, *presses(*BURST), end(46, PAGE)],
     "implicit: it waits for ever": [
         *BEFORE,
@@ -75,6 +91,18 @@ FRUSTRATED: dict[str, list[Row]] = {
     ],
 }
 CALM: dict[str, list[Row]] = {
+    "each press, of which nothing is said, hides the page": [
+        *KNOWN,
+        *filled(10),
+        *presses(20),
+        *hidden(20.8, 26),
+        *filled(28),
+        *presses(33),
+        *hidden(33.4, 37),
+        *presses(41),
+        *hidden(41.5, 44),
+        end(46, PAGE),
+    ],
     "two tries": [*KNOWN, *filled(10), *presses(20, 27, responded=0), end(46, PAGE)],
     "one burst": [*KNOWN, *filled(10), *presses(*BURST, responded=0), end(46, PAGE)],
     "it answered once": [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, submit, why
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, event, go, submit, why
 from tests.unit.ufse.verdicts.collectors import count_detections, field, report_no_durations, report_whole_seconds
 
 SAVE = {"target_type": "button", "target_id": "save", "target_label": "Save"}
@@ -120,3 +120,32 @@ def test_it_is_detected_with_poorer_collectors(scene: str, collect: object) -> N
 @pytest.mark.parametrize("scene", CALM)
 def test_it_stays_silent(scene: str) -> None:
     assert bodies(CALM[scene]) == []
+
+
+def focus(t: float) -> Row:
+    return event(t, "input", "/login", target_type="input", target_id="user", action="focus")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("count", [3, 4])
+def test_of_one_second_the_page_came_before_what_was_done_on_it(count: int, turned: bool) -> None:
+    """Whole seconds without ``seq``: the field of the login page is entered in the second in which that page comes."""
+    rows = [*START, *FILLED, *loop(count), *[focus(10.6 + 15 * i) for i in range(count)], end(80, PAGE)]
+    # Pressed at 10.8 s, the page comes at 11.3 s, its field is entered at 11.4 s.
+    seconds = [{**r, "ts": (r["ts"] + 800) // 1_000 * 1_000} for r in sorted(rows, key=lambda r: int(r["ts"]))]
+    assert len(bodies(seconds[::-1] if turned else seconds)) == 1
+
+
+@pytest.mark.parametrize("pause", [1, 2])
+def test_a_page_that_came_after_the_next_act_is_not_its_answer(pause: int) -> None:
+    """The person acts on the page, and then goes to the login page."""
+    rows = [*START, *FILLED]
+    for t in (10 + 15 * i for i in range(3)):
+        rows += [
+            click(t, SAVE, PAGE),
+            field(t + 1, "sum", PAGE),
+            go(t + 1 + pause, "/login", "replace"),
+            *logged_in(t + 5),
+        ]
+    found = bodies([{**r, "ts": r["ts"] // 1_000 * 1_000} for r in [*rows, end(80, PAGE)]])
+    assert not any("sent back" in body["primaryFailurePoint"] for body in found)

@@ -157,3 +157,28 @@ KEPT_OUT: dict[str, list[Row]] = {
 @pytest.mark.parametrize("scene", KEPT_OUT)
 def test_such_a_form_stays_silent(scene: str) -> None:
     assert bodies(KEPT_OUT[scene]) == []
+
+
+def asked_again(*times: float, filled: tuple[float, ...], page: str = "/connexion") -> list[Row]:
+    """A login form of an application of whole pages that comes again after each press at ``times``; before those at
+    ``filled``, its fields were filled in.
+    """
+    rows = [go(0, "/"), click(2, MENU, "/"), go(2.4, page)]
+    for t in times:
+        entries = [field(t - 5, "user", page), field(t - 3, "pass", page)] if t in filled else []
+        rows += [*entries, click(t, ENTER, page), submit(t + 0.01, page), go(t + 1.2, page, "replace")]
+    return rows
+
+
+@pytest.mark.parametrize("idle", [(60,), (60, 72), (44, 60), (26, 60)])
+@pytest.mark.parametrize("page", ["/connexion", "/login", "/users/sign_in"])
+def test_a_login_form_that_comes_again_is_no_success_filled_in_or_not(idle: tuple[float, ...], page: str) -> None:
+    filled = (10.0, 20.0, 34.0)
+    rows = asked_again(*sorted((*filled, *idle)), filled=filled, page=page)
+    assert len(bodies([*rows, end(95, page)])) == 1
+
+
+def test_who_is_let_in_at_last_is_silent() -> None:
+    filled = (10.0, 20.0, 34.0)
+    rows = asked_again(*filled, 60, filled=filled)[:-1]
+    assert bodies([*rows, go(61.2, "/account"), end(95, "/account")]) == []
