@@ -210,6 +210,6 @@ def _find_failure_points(index: Index, owner: Ints, rows: Ints) -> Ints:
     a request failed comes after that, for it only tells of it.
     """
     explained_at = index.frame.ts[rows] + np.where(index.frame.kind[rows] == SUBMIT, _SUBMIT_WORDLESS_MS, 0)
-    tells = ~(index.is_request(rows) & index.is_identified(rows))
-    order = np.lexsort((rows, tells, explained_at, index.failure_tier(rows), owner))
+    unnamed = ~(index.is_request(rows) & index.is_identified(rows))
+    order = np.lexsort((rows, unnamed, explained_at, index.failure_tier(rows), owner))
     return rows[order][mark_group_starts(owner[order])]

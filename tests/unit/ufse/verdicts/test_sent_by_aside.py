@@ -69,7 +69,9 @@ def test_it_stays_silent(scene: str) -> None:
     assert bodies(CALM[scene]) == []
 
 
-@pytest.mark.parametrize("message", ["Request failed with status code 500", "TypeError: Failed to fetch", "Serverfehler"])
+@pytest.mark.parametrize(
+    "message", ["Request failed with status code 500", "TypeError: Failed to fetch", "Serverfehler"]
+)
 def test_the_failed_request_is_named_and_not_its_rejection(message: str) -> None:
     """The order of events of one instant is no order: the rejection may stand before its request."""
     told = error(12.6, message, "promise", route=PAGE, seq=1)

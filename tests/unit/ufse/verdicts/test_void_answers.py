@@ -55,7 +55,13 @@ TIME_OUTS: dict[str, list[Row]] = {
         *serve(90, 30.2, INVITE),
         end(130, PAGE),
     ],
-    "one in the middle brings no error": [*FILLED, *refuse(12, 30.1), *serve(50, 30.2), *refuse(90, 30.0), end(130, PAGE)],
+    "one in the middle brings no error": [
+        *FILLED,
+        *refuse(12, 30.1),
+        *serve(50, 30.2),
+        *refuse(90, 30.0),
+        end(130, PAGE),
+    ],
 }
 SERVED: dict[str, list[Row]] = {
     "the last one took half as long": [*FILLED, *refuse(12, 30.1), *refuse(50, 30.0), *serve(90, 14.2), end(130, PAGE)],
