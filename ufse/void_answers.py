@@ -31,7 +31,7 @@ from ufse.arrays import (
 from ufse.autosave import SAME_INSTANT_MS
 from ufse.candidates import Candidates
 from ufse.constant_lags import SPREAD_MS
-from ufse.feedback import CRASH
+from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 
@@ -95,15 +95,18 @@ def _find_repeated_time_outs(index: Index, found: Candidates) -> _Answers:
     frame, cause = index.frame, index.attribution.cause
     failed, of_failure = found.negatives.values, found.negatives.owner
     waited = frame.ts[failed] - frame.ts[cause[failed]]
-    long = waited >= _LEAST_WAIT_MS
+    # The slowness of an answer is no failure of its own, and a try that failed twice is one.
+    long = np.flatnonzero((waited >= _LEAST_WAIT_MS) & (index.attribution.negative[failed] != SLOW))
+    _, first = np.unique(pack_pairs(of_failure[long], cause[failed[long]], len(frame) + 1), return_index=True)
+    long = long[first]
     chosen = np.flatnonzero(count_by_owner(of_failure[long], len(found)) >= _TIMES)
     if not len(chosen):
         return chosen, chosen
-    waits = Lookup(of_failure[long], np.flatnonzero(long))
+    waits = Lookup(of_failure[long], long)
     owner, row = _find_own_answers(index, found, chosen)
     took = frame.ts[row] - frame.ts[cause[row]]
     entry, place = waits.find_entries(owner, np.zeros_like(owner), np.full(len(owner), len(failed)))
-    other = frame.ts[failed[place]] != frame.ts[row[entry]]
+    other = cause[failed[place]] != cause[row[entry]]
     same = np.abs(waited[place] - took[entry]) <= SPREAD_MS
     void = count_by_owner(entry[same & other], len(row)) >= _TIMES
     return owner[void], row[void]

@@ -8,6 +8,7 @@ from tests.unit.ufse.verdicts.collectors import count_detections, field, report_
 QUIZ = {"target_type": "button", "target_id": "submit-quiz", "target_label": "Submit quiz"}
 INVITE = {"target_type": "button", "target_id": "", "target_label": "Einladung senden"}
 PLAYER = {"target_type": "player", "target_id": "clip-3", "target_label": "Play"}
+BARE = {"target_type": "button", "target_id": "", "target_label": ""}
 PAGE = "/course/quiz"
 START = [go(0, "/"), click(2, {"target_type": "link", "target_id": "quiz"}, "/"), go(2.1, PAGE, "push")]
 FILLED = [*START, field(6, "q1", PAGE), field(9, "q2", PAGE)]
@@ -67,6 +68,13 @@ SERVED: dict[str, list[Row]] = {
     "the last one took half as long": [*FILLED, *refuse(12, 30.1), *refuse(50, 30.0), *serve(90, 14.2), end(130, PAGE)],
     "at once": [*FILLED, *refuse(12, 30.1), *refuse(50, 30.0), *serve(90, 0.4), end(130, PAGE)],
     "half a second more": [*FILLED, *refuse(12, 30.1), *refuse(50, 30.0), *serve(90, 30.6), end(130, PAGE)],
+    "one failure after the same wait may be chance": [
+        *FILLED,
+        *refuse(12, 30.1),
+        *refuse(50, 20.0),
+        *serve(90, 30.2),
+        end(130, PAGE),
+    ],
     "as slow, but a page follows": [
         *FILLED,
         *refuse(12, 30.1),
@@ -163,6 +171,22 @@ ACCEPTED: dict[str, list[Row]] = {
         *[r for i in range(4) for r in serve(30 + 0.8 * i, 0.3)],
         end(60, PAGE),
     ],
+    "more presses, each of them answered": [
+        *FILLED,
+        *refuse(12, 0.8),
+        *refuse(15, 0.8),
+        *anger(16.5, count=4),
+        *refuse(22, 0.7),
+        *[r for t in (26, 34) for i in range(5) for r in serve(t + 0.8 * i, 0.3)],
+        end(60, PAGE),
+    ],
+    "controls of which only the type is known": [
+        *FILLED,
+        *refuse(12, 0.8, BARE),
+        *refuse(18, 0.9, BARE),
+        *serve(26, 0.6, BARE),
+        *refuse(33, 0.7, BARE),
+    ],
     "another control in anger": [
         *FILLED,
         *refuse(12, 0.8),
@@ -227,6 +251,31 @@ def test_a_request_that_succeeds_with_200_only_is_not_doubted() -> None:
     failed = [r for t in (12, 18) for r in (*press(t), answer(t + 0.5, 500, 0.4, "/api/quiz", route=PAGE))]
     then = [r for t in (26, 32) for r in (*press(t), ask(t + 0.5, 0.4, "/api/quiz"), *anger(t + 2))]
     assert bodies([*FILLED, *failed, *then, end(60, PAGE)]) == []
+
+
+def test_neither_where_an_error_tells_of_each_failure() -> None:
+    failed = [
+        r
+        for t in (12, 18, 22)
+        for r in (*press(t), answer(t + 0.5, 500, 0.4, "/api/quiz", route=PAGE), fail(t + 0.51, "Request failed"))
+    ]
+    then = [r for t in (26, 32) for r in (*press(t), ask(t + 0.5, 0.4, "/api/quiz"), *anger(t + 2))]
+    assert bodies([*FILLED, *failed, *then, end(60, PAGE)]) == []
+
+
+def test_an_upload_whose_drawing_fails_was_made() -> None:
+    drawing = "TypeError: e.items is not iterable"
+    tries = [
+        r
+        for t in (12, 40)
+        for r in (
+            click(t, QUIZ, PAGE, responded=1),
+            *anger(t + 0.5, count=4),
+            ask(t + 5, 4.99, "/api/upload", method="PUT"),
+            error(t + 5.01, drawing, source="/app.js", route=PAGE),
+        )
+    ]
+    assert bodies([*FILLED, *tries, end(70, PAGE)]) == []
 
 
 ERRORS: dict[str, list[Row]] = {
