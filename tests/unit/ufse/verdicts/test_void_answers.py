@@ -14,8 +14,8 @@ START = [go(0, "/"), click(2, {"target_type": "link", "target_id": "quiz"}, "/")
 FILLED = [*START, field(6, "q1", PAGE), field(9, "q2", PAGE)]
 
 
-def ask(t: float, took: float, url: str = "/graphql", **values: object) -> Row:
-    return answer(t, 200, took, url, route=PAGE, **values)
+def ask(t: float, took: float, url: str = "/graphql", method: str = "POST") -> Row:
+    return answer(t, 200, took, url, method, route=PAGE)
 
 
 def fail(t: float, message: str = "ApolloError: Unexpected error.") -> Row:
