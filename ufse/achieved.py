@@ -29,6 +29,7 @@ from ufse.index import Index
 from ufse.other_ways import Times, find_other_ways
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 from ufse.unreported import find_quiet_successes
+from ufse.void_answers import drop_void_answers
 from ufse.whole_pages import find_whole_pages
 
 _LATER_VISITS = 32
@@ -55,6 +56,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
     times += [find_answered_forms(index, found), find_first_answers(index, found)]
     times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
+    owner, at = drop_void_answers(index, found, (owner, at))
     return max_by_owner(owner, at, len(found), NEVER)
 
 

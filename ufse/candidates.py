@@ -206,8 +206,10 @@ def _find_latest_before(at: Ints, owner: Ints) -> Ints:
 def _find_failure_points(index: Index, owner: Ints, rows: Ints) -> Ints:
     """Per owner: the row of its failure point: failures first, then the earliest.
 
-    A form's own "invalid" comes after a validation message of the same second, which says why.
+    A form's own "invalid" comes after a validation message of the same second, which says why. An error of the instant in which
+    a request failed comes after that, for it only tells of it.
     """
     explained_at = index.frame.ts[rows] + np.where(index.frame.kind[rows] == SUBMIT, _SUBMIT_WORDLESS_MS, 0)
-    order = np.lexsort((rows, explained_at, index.failure_tier(rows), owner))
+    unnamed = ~(index.is_request(rows) & index.is_identified(rows))
+    order = np.lexsort((rows, unnamed, explained_at, index.failure_tier(rows), owner))
     return rows[order][mark_group_starts(owner[order])]

@@ -313,7 +313,8 @@ def _is_sent_form(frame: Frame, rows: Ints, moves: Ints, cause: Ints) -> Bools:
 def _chain_to_answers(frame: Frame, causing: Bools, found: Causes, config: Config) -> Ints:
     """Causes, where feedback that begins right after an attributed answer, with no interaction between, gets its cause.
 
-    An error in rendering a slow answer and a follow-up request are caused by the same click.
+    An error in rendering a slow answer and a follow-up request are caused by the same click. Further presses of the control
+    that was waiting are no interaction between for a promise that is rejected at once: that is what was waited for.
     """
     cause, begin = found.cause.copy(), found.begin
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
@@ -322,7 +323,12 @@ def _chain_to_answers(frame: Frame, causing: Bools, found: Causes, config: Confi
     near = (before >= 0) & (before != rows) & (begin[rows] - frame.ts[before] <= config.chain_window_ms)
     rows, before = rows[near], before[near]
     latest = frame.find_last_until(np.flatnonzero(causing), frame.visit[rows], begin[rows], near=rows)
-    chained = latest == cause[before]
+    by = cause[before]
+    waiting = (frame.raw_target[latest] == frame.raw_target[by]) & (frame.route[latest] == frame.route[by])
+    waiting &= equals_any(frame.kind[latest], CLICK, SUBMIT) & equals_any(frame.kind[by], CLICK, SUBMIT)
+    rejected = (frame.kind[rows] == ERROR) & frame.column_equals("error_type", "promise", rows=rows)
+    rejected &= frame.ts[rows] - frame.ts[before] <= _OWN_CODE_MS
+    chained = (latest == by) | (waiting & (latest > by) & rejected)
     cause[rows[chained]] = cause[before[chained]]
     return _assign_drawing_errors(frame, cause, answers, config)
 

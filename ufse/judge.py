@@ -292,9 +292,12 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     forms = is_among(index.visit_page_key(clusters.visit, index.pattern_of_action(clusters.action)), pages)
     formal = (fields > 1) | found.invalid[clusters.candidate]
     sends = index.target_property("meaningful")
-    for other in ("link", "leaves", "aside", "toggle"):
+    for other in ("link", "leaves", "toggle"):
         sends = sends & ~index.target_property(other)
-    button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
+    target = index.target_of_action(clusters.action)
+    # Prints, shares and exports send no form, unless they send the fields that were filled in for them.
+    sends = sends[target] & (~index.target_property("aside")[target] | (fields > 1))
+    button = formal & ~forms & sends & ~index.is_page_action(clusters.action)
     # One failure says little; fewer fields than these may be a search, a voucher or a login.
     form = max_by_owner(owner[left], signals.form[left], size, 0)
     end = max_by_owner(owner[left], signals.end[left], size, NEVER)
