@@ -15,7 +15,7 @@ from ufse.weights import Weights, find_points_problem
 Numbers = tuple[tuple[str, int], ...]
 """Names and numbers, ordered by name."""
 
-ENGINE_VERSION: Final = "6"
+ENGINE_VERSION: Final = "7"
 """Raised whenever the same events may give another detection."""
 
 MINUTE: Final = 60_000
