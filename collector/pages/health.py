@@ -1,6 +1,7 @@
 """``/health``: whether all is well: lag, dead letters, streams, analyses and exports that failed."""
 
 import re
+from asyncio import gather
 from functools import partial
 from typing import Any, Final
 
@@ -40,9 +41,11 @@ class HealthPages:
         return await self._pages.answer_form(request, partial(self._retry_export, request))
 
     async def _build_figures_page(self, person: Person) -> Answer:
-        status = await self._status.read_status(person.project)
-        exports = await self._store.ask_store(lambda store: store.review.list_waiting_exports(person.project))
-        dead = await self._store.ask_store(lambda store: store.review.list_dead_sessions(person.project))
+        status, exports, dead = await gather(
+            self._status.read_status(person.project),
+            self._store.ask_store(lambda store: store.review.list_waiting_exports(person.project)),
+            self._store.ask_store(lambda store: store.review.list_dead_sessions(person.project)),
+        )
         findings = _find_trouble(status)
         return Answer(
             "health.html",

@@ -60,3 +60,37 @@ def test_a_closed_database_reads_nothing_beside(postgres_url: str) -> None:
     database.close()
     with pytest.raises(TransientError, match="closed"):
         database.read_beside(lambda beside: run_alone("SELECT 1", beside))
+
+
+def test_connections_that_the_server_closed_are_not_met(postgres_url: str) -> None:
+    """All connections of the pool were closed meanwhile, as after a restart: the next transactions do not notice."""
+    database, other = Database(postgres_url), Database(postgres_url)
+    ask = "SELECT pg_backend_pid()"
+    with database.open_transaction() as first, database.open_transaction() as second:
+        known = {run_alone(ask, first), run_alone(ask, second)}
+    for _ in range(2):
+        with other.open_transaction() as connection:
+            run_alone("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                      " AND datname = current_database()", connection)  # fmt: skip
+        with database.open_transaction() as third, database.open_transaction() as fourth:
+            fresh = {run_alone(ask, third), run_alone(ask, fourth)}
+        assert len(known | fresh) == len(known) + 2
+        known |= fresh
+    database.close()
+    other.close()
+
+
+def insert_and_fail(database: Database, statement: str) -> None:
+    with database.open_transaction() as connection:
+        connection.exec_driver_sql("INSERT INTO seen VALUES (1)")
+        run_alone(statement, connection)
+
+
+def test_an_error_rolls_back_and_the_connection_is_used_again(database: Database) -> None:
+    with database.open_transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE seen (number integer)")
+    for statement, error in (("SELECT 1 FROM no_such_table", PermanentError), ("SELECT 1 / 0", PermanentError)):
+        with pytest.raises(error):
+            insert_and_fail(database, statement)
+    with database.open_transaction() as connection:
+        assert run_alone("SELECT count(*) FROM seen", connection) == 0
