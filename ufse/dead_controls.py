@@ -170,8 +170,9 @@ def _is_dead_only_here(
     link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target]
     ways = np.flatnonzero(answered & equals_any(frame.kind, CLICK, SUBMIT) & ~link)
     page = frame.visit * len(frame.patterns) + frame.pattern
-    latest = max_by_owner(page[ways], ways, int(page.max(initial=0)) + 1, -1)
-    found &= latest[page[heads]] < heads
+    pages, number = np.unique(page[np.append(heads, ways)], return_inverse=True)
+    latest = max_by_owner(number[len(heads) :], ways, len(pages), -1)
+    found &= latest[number[: len(heads)]] < heads
     waits = (frame.source.read_at("loading", presses.row) == 1) | _is_disabled(frame, presses)
     step = np.array([is_step(t) for t in frame.targets], dtype=np.bool_)[frame.target[heads]]
     fields = _count_fields(frame, presses)[chosen]
