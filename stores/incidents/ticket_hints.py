@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from stores.incidents.incident_database import Database
-from stores.incidents.ticket_states import READABLE, DueReading, build_due_reading
+from stores.incidents.ticket_states import DUE_COLUMNS, READABLE, DueReading, build_due_reading
 
 # What is hinted already is not written again: a flood of webhooks changes one row once.
 _NOTE = text("""
@@ -34,9 +34,7 @@ _CLAIM = text(f"""
     UPDATE outbox o SET hinted_at = NULL, read_after = clock_timestamp() + make_interval(secs => CAST(:pause_s AS float))
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
-    RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
-        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
-        o.read_after AS claim, clock_timestamp() AS now
+    RETURNING {DUE_COLUMNS}
 """)
 
 

@@ -31,6 +31,10 @@ from stores.incidents.incident_database import Database, clean_for_postgres
 READABLE = """o.state = 'filed' AND o.ticket_key IS NOT NULL AND o.duplicate_of IS NULL AND i.merged_into IS NULL
     AND o.generation >= i.generation"""
 """Condition of a row ``o`` of the outbox and its incident ``i``."""
+DUE_COLUMNS = """o.incident_id, i.project, o.ticket_key, o.client_id, coalesce(o.identity, o.incident_id) AS identity,
+        o.read_at, o.generation, o.read_after AS claim, clock_timestamp() AS now,
+        coalesce(o.remote_meaning <> 'open', false) AS was_closed"""
+"""What `build_due_reading` reads of them."""
 _CLAIM = text(f"""
     WITH due AS (
         SELECT o.incident_id, o.tracker FROM outbox o JOIN incidents i USING (incident_id)
@@ -41,9 +45,7 @@ _CLAIM = text(f"""
     UPDATE outbox o SET read_after = clock_timestamp() + make_interval(secs => CAST(:pause_s AS float))
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
-    RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
-        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
-        o.read_after AS claim, clock_timestamp() AS now, coalesce(o.remote_meaning <> 'open', false) AS was_closed
+    RETURNING {DUE_COLUMNS}
 """)
 _LOCK = text("""
     SELECT * FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker FOR UPDATE
@@ -96,11 +98,11 @@ class DueReading:
     generation: int
     claim: datetime
     now: datetime
-    was_closed: bool = False
+    was_closed: bool
 
 
 def build_due_reading(row: "sa.Row[Any]") -> DueReading:
-    """A row that a claim returned."""
+    """A row with `DUE_COLUMNS`."""
     return DueReading(
         row.incident_id,
         row.project,
