@@ -89,7 +89,7 @@ def site(visitor: Chrome) -> Iterator[Site]:
     """A site of its own, whose pages hold furrow.js alone."""
     with closing(Site(visitor)) as found:
         yield found
-        assert found.faults() == 0
+        assert found.faults() <= found.provoked
 
 
 @pytest.fixture(params=["none", "hostile", "frame"])
@@ -97,7 +97,7 @@ def any_site(visitor: Chrome, request: pytest.FixtureRequest) -> Iterator[Site]:
     """The same; then with scripts beside it that change what they find, a policy and no storage; then within a frame."""
     with closing(Site(visitor, request.param)) as found:
         yield found
-        assert found.faults() == 0
+        assert found.faults() <= found.provoked
 
 
 @pytest.fixture

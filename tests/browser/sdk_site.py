@@ -122,6 +122,8 @@ class Site:
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         """Method and path of each request so far."""
+        self.provoked = 0
+        """How often the page itself makes something throw within the script: each batch after that tells it."""
         parts = {"answers": self.answers, "intake": self.intake, "asked": self.asked}
         handler = type("SiteHandler", (Handler,), parts)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -262,10 +262,9 @@ def test_sampling_and_before_send(site: Site) -> None:
     )
     for selector in ("#a", "#b", "#c"):
         site.click(selector)
+    site.provoked = 1
     (click,) = site.sent("click")
     assert (click["target"]["id"], click["metadata"]["shop"]) == ("b", 7)
-    for batch in site.intake.batches:
-        batch.pop("faults", None)
 
 
 def wire(site: Site) -> list[str]:
@@ -394,10 +393,8 @@ def test_a_call_that_is_wrong_harms_nobody(site: Site) -> None:
         head="<script>furrow = ['nonsense', 7, null]</script>" + TAG,
     )
     assert site.run("return typeof furrow.user") == "function"
+    site.provoked = 1
     site.leave()
-    time.sleep(0.2)
-    for batch in site.intake.batches:
-        batch.pop("faults", None)
 
 
 def test_the_module_does_in_a_page_what_the_script_does(site: Site) -> None:
