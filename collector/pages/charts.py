@@ -11,7 +11,7 @@ SPARK_DAYS: Final = 14
 SPARK_HEIGHT: Final = 22
 _SPARK_BAR: Final = 5.0
 _SPARK_GAP: Final = 1.0
-# A list has 50 drawings of 14 bars: what does not depend on a height is written once.
+# A list has many drawings of 14 bars: what does not depend on a height is written once.
 _SPARK_STARTS: Final = [f"M{place * (_SPARK_BAR + _SPARK_GAP):g} {SPARK_HEIGHT}v-" for place in range(SPARK_DAYS)]
 _SPARK_TOP: Final = f"h{_SPARK_BAR:g}v"
 

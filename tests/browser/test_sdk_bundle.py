@@ -71,7 +71,9 @@ def test_the_committed_files_are_what_the_source_builds(tmp_path: Path) -> None:
 def test_the_module_can_be_imported_where_there_is_no_page() -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("Node.js is missing: whether a server can import the module is not checked")
+        pytest.skip(
+            "Node.js is missing (apt-get install nodejs): whether a server can import the module is not checked"
+        )
     script = """
       const { furrow, init, session } = await import(process.argv[1]);
       init({ key: "k" });

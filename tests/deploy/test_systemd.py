@@ -17,7 +17,7 @@ MOST_EXPOSED = 20
 def units(tmp_path: Path) -> Path:
     """The shipped files, with a program that exists on this machine."""
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed: the unit is then not verified")
+        pytest.skip("systemd-analyze is not installed (apt-get install systemd): the unit is then not verified")
     shutil.copytree(UNITS, tmp_path / "units")
     unit = tmp_path / "units/furrow.service"
     program = Path(sys.executable).parent / "furrow"

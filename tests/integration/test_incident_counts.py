@@ -165,9 +165,7 @@ def test_a_detection_that_moves_is_counted_where_it_is_in_no_circle_of_waiting(
 ) -> None:
     """An erasure holds the incident that a tool moves a detection from, and waits for the one that it moves to."""
     record(store, *(detection(f"s{n}", FAILURES[n]) for n in range(2)))
-    with psycopg.connect(postgres_url) as connection:
-        incidents = connection.execute("SELECT incident_id, fingerprint FROM incidents ORDER BY 1").fetchall()
-    (first, first_print), (second, second_print) = incidents
+    (first, first_print), (second, second_print) = list_fingerprints(postgres_url)
     sent = {**detection("s9", "any"), "detectionId": digest("sent"), "fingerprint": first_print}
     assert store.ledger.record_external_detection(sent, RULE)[0] == first  # type: ignore[arg-type]  # JSON as a tool sends it
     with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_url) as erasing:
@@ -188,9 +186,7 @@ def test_a_detection_that_another_writer_moves_first_is_counted_out_of_where_it_
     store: IncidentStore, postgres_url: str
 ) -> None:
     record(store, *(detection(f"s{n}", FAILURES[n]) for n in range(3)))
-    with psycopg.connect(postgres_url) as connection:
-        incidents = connection.execute("SELECT incident_id, fingerprint FROM incidents ORDER BY 1 DESC").fetchall()
-    (last, last_print), (middle, _), (first, first_print) = incidents
+    (first, first_print), (middle, _), (last, last_print) = list_fingerprints(postgres_url)
     sent = {**detection("s9", "any"), "detectionId": digest("sent"), "fingerprint": last_print}
     store.ledger.record_external_detection(sent, RULE)  # type: ignore[arg-type]  # JSON as a tool sends it
     with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_url) as other:
@@ -204,6 +200,12 @@ def test_a_detection_that_another_writer_moves_first_is_counted_out_of_where_it_
         sessions = connection.execute("SELECT incident_id, affected_sessions FROM incidents ORDER BY 1 DESC").fetchall()
     assert sessions == [(last, 2), (middle, 1), (first, 2)]  # `last`: the other writer did not recompute it
     assert_counts_are_those_of_a_recount(postgres_url)
+
+
+def list_fingerprints(url: str) -> list[Any]:
+    """Id and fingerprint of each incident, in the order of their locks."""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT incident_id, fingerprint FROM incidents ORDER BY 1").fetchall()
 
 
 def wait_for_a_waiting_writer(url: str) -> None:
